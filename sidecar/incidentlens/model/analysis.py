@@ -1,0 +1,76 @@
+"""What is known of an incident and what is concluded from it; every conclusion cites evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from .base import Value
+from .incidents import Incident
+from .terms import Disposition, Severity
+
+
+class EvidenceItem(Value):
+    """One citable thing: a record, a timeline, a past incident, a deploy, a runbook, an alert."""
+
+    id: str
+    kind: str  # record, timeline, incident, deploy, runbook, cause, alert
+    service: str
+    ts: int
+    text: str  # the line as it stood, or one sentence
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Bundle(Value):
+    """All that analysis may look at. An id not in `items` cannot be cited."""
+
+    incident: Incident
+    items: tuple[EvidenceItem, ...]
+    dropped: int = 0  # items that the bound on the bundle cut off
+
+    def item(self, evidence_id: str) -> EvidenceItem | None:
+        return next((item for item in self.items if item.id == evidence_id), None)
+
+
+class Finding(Value):
+    """What one rule says."""
+
+    rule: str
+    severity: Severity
+    confidence: float = Field(ge=0, le=1)
+    text: str
+    evidence: tuple[str, ...]
+
+
+class Claim(Value):
+    """One sentence and the evidence it rests on."""
+
+    text: str
+    evidence: tuple[str, ...]
+
+
+class RunbookMatch(Value):
+    """A runbook with its score (0 to 1; a match needs 0.5) and the reasons for it."""
+
+    runbook_id: str
+    name: str
+    score: float
+    reasons: tuple[str, ...]
+    steps: tuple[str, ...] = ()
+
+
+class Analysis(Value):
+    """The conclusion: `source` says whether a runbook, the rules or a model made it."""
+
+    source: str  # "runbook", "rules" or "model"
+    cause: str
+    summary: str
+    severity: Severity
+    disposition: Disposition
+    confidence: float = Field(ge=0, le=1)
+    next_steps: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    runbooks: tuple[RunbookMatch, ...] = ()  # best first
+    details: dict[str, Any] = Field(default_factory=dict)  # a model's name, prompt version, tokens, cost

@@ -1,0 +1,128 @@
+"""Decisions, the actions they lead to, and whether it really went quiet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from .base import Value
+from .terms import ActionKind, Disposition, Mode, Outcome, Severity
+
+
+class Reason(Value):
+    """One step of a decision, in the order it was taken."""
+
+    code: str  # stable, for filters: "floor", "cooldown", "threshold", "count_escalation", "maintenance", ...
+    text: str
+
+
+class Decision(Value):
+    """A policy's verdict on an incident, with everything needed to explain it years later."""
+
+    id: str
+    incident_id: str
+    at: int
+    mode: Mode
+    disposition: Disposition
+    severity: Severity
+    actions: tuple[ActionKind, ...]
+    tell: bool  # somebody is to be notified now
+    reasons: tuple[Reason, ...]
+    policy: dict[str, Any]  # the policy in force, whole
+    inputs: dict[str, Any]  # what it was given: analysis, counts, history
+
+
+class Action(Value):
+    """Something done once. `key` makes it idempotent: the same key is never carried out twice."""
+
+    key: str
+    incident_id: str
+    decision_id: str
+    kind: ActionKind
+    at: int
+    state: str  # "done", "shadow" (decided, not sent), "digest" (held for the digest), "failed"
+    payload: dict[str, Any] = Field(default_factory=dict)
+
+
+class Check(Value):
+    """One look of the verifier at the incident's own LogQL."""
+
+    at: int
+    count: int  # matching records since the last look
+    note: str
+
+
+class Verification(Value):
+    """A watch after an action; `outcome` is None while it goes on."""
+
+    id: str
+    incident_id: str
+    started_at: int
+    quiet_ns: int  # how long it must be quiet
+    quiet_since: int | None = None
+    query: str  # the LogQL it watches
+    checks: tuple[Check, ...] = ()  # the latest 50
+    outcome: Outcome | None = None
+    ended_at: int | None = None
+    why: str = ""
+
+
+class IncidentEvent(Value):
+    """One entry of an incident's timeline."""
+
+    incident_id: str
+    at: int
+    kind: str  # opened, problem_joined, reopened, analysed, decided, notified, suppressed, verified, closed, feedback
+    text: str
+    by: str = "incidentlens"
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Feedback(Value):
+    """What a person said of an incident."""
+
+    incident_id: str
+    at: int
+    by: str
+    verdict: str  # right_cause, wrong_cause, noise, helped, note
+    text: str = ""
+    service: str | None = None  # the true cause's service where the verdict is wrong_cause
+
+
+class Deploy(Value):
+    """A deploy or configuration change that was announced."""
+
+    id: str
+    project: str
+    service: str
+    at: int
+    version: str = ""
+    text: str = ""
+    planned_until: int | None = None  # problems of the service up to then are expected
+
+
+class Maintenance(Value):
+    """A window in which a project's (or some services') problems are expected."""
+
+    id: str
+    project: str
+    services: tuple[str, ...] = ()  # empty: all
+    starts_at: int
+    ends_at: int
+    reason: str = ""
+    by: str = ""
+
+
+class Alert(Value):
+    """An alert that Loki's ruler, Alertmanager or Grafana sent."""
+
+    fingerprint: str
+    project: str
+    name: str
+    starts_at: int
+    ends_at: int | None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    generator_url: str = ""
+    query: str = ""  # LogQL out of the generator URL, where there is one

@@ -1,0 +1,73 @@
+"""A project's policy, as users write it. Every field has a default that is safe on the first day."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from incidentlens.model.base import Value
+from incidentlens.model.terms import Disposition, Mode, Severity
+
+
+class Floor(Value):
+    """Whatever analysis says, an incident that fits is at least this."""
+
+    disposition: Disposition
+    severity: Severity | None = None  # fits incidents of this severity or worse
+    services: tuple[str, ...] = ()  # globs; empty: any
+    signatures: tuple[str, ...] = ()  # globs on the signature; empty: any
+
+
+class CountEscalation(Value):
+    """At `count` records within `window_minutes` the disposition is at least `to`."""
+
+    count: int = Field(ge=1)
+    window_minutes: float = Field(gt=0)
+    to: Disposition
+
+
+class StormLimit(Value):
+    """More notifications than this in the window are gathered into one digest, never dropped."""
+
+    notifications: int = Field(default=10, ge=1)
+    window_minutes: float = Field(default=10, gt=0)
+
+
+class Flapping(Value):
+    """An incident that re-opened this often in the window counts as one flapping incident and is told once."""
+
+    reopened: int = Field(default=3, ge=1)
+    window_minutes: float = Field(default=60, gt=0)
+
+
+class SuppressRule(Value):
+    """`auto_suppress`: only at or above `confidence`, and never an incident at or above `never_severity`."""
+
+    enabled: bool = True
+    confidence: float = Field(default=0.9, ge=0, le=1)
+    never_severity: Severity = Severity.HIGH
+
+
+class Policy(Value):
+    """What turns an analysis into a decision."""
+
+    mode: Mode = Mode.SHADOW
+    min_count: int = Field(default=1, ge=1)  # an incident needs this many records before it is told
+    thresholds: dict[Disposition, float] = Field(
+        default_factory=lambda: {
+            Disposition.ESCALATE: 0.5,
+            Disposition.NEEDS_ONCALL: 0.4,
+            Disposition.NEEDS_DEV: 0.3,
+        }
+    )  # the confidence a disposition needs; below it falls one step
+    floors: tuple[Floor, ...] = (
+        Floor(disposition=Disposition.NEEDS_ONCALL, severity=Severity.CRITICAL),
+    )
+    cooldown_minutes: float = Field(default=15, ge=0)
+    count_escalations: tuple[CountEscalation, ...] = ()
+    reanalyse_at: tuple[int, ...] = (5, 10, 20)  # multiples of the count at the first analysis
+    storm: StormLimit = StormLimit()
+    flapping: Flapping = Flapping()
+    suppress: SuppressRule = SuppressRule()
+    new_service_grace_minutes: float = Field(default=10, ge=0)
+    deploy_grace_minutes: float = Field(default=5, ge=0)
+    quiet_minutes: float = Field(default=5, gt=0)  # the verifier's quiet time where a runbook gives none

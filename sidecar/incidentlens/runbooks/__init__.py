@@ -1,0 +1,1 @@
+"""Runbooks as teams write them: loading, checking and matching."""

@@ -1,0 +1,157 @@
+"""The contract of a store.
+
+All writes of one tick happen in one transaction that also moves the cursors, so a process killed at any point has
+either done the tick or not begun it. A transaction holds its project's lock: two sidecars never work on the same
+project at once, and the second one finds the first one's cursors when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.base import Value
+from incidentlens.model.decisions import (
+    Action,
+    Alert,
+    Decision,
+    Deploy,
+    Feedback,
+    IncidentEvent,
+    Maintenance,
+    Verification,
+)
+from incidentlens.model.incidents import Incident
+from incidentlens.model.signatures import SignatureCount, Template
+
+
+class StoreError(Exception):
+    """The store cannot be reached or refuses; the message says what to do. Always safe to try again later."""
+
+
+class OutboxItem(Value):
+    """Something to publish: at least once, made idempotent by `key`."""
+
+    id: int
+    project: str
+    target: str  # "notification", "annotation", "loki", ...
+    key: str
+    payload: dict[str, Any]
+    attempts: int
+    next_attempt_at: int
+
+
+class Transaction(Protocol):
+    """One project's reads and writes, all or nothing."""
+
+    project: str
+
+    # Intake: where each query stands, and what the overlap has already seen.
+    async def cursor(self, query: str) -> int | None: ...
+    async def set_cursor(self, query: str, at: int) -> None: ...
+    async def seen(self, since: int) -> set[str]:
+        """Ids (`record_id`) of the records taken in with a time at or after `since` (ns)."""
+        ...
+
+    async def add_seen(self, records: Iterable[tuple[str, int]], forget_before: int) -> None:
+        """Remember (id, ts) pairs; drop those older than `forget_before`."""
+        ...
+
+    # Signatures and detection.
+    async def templates(self) -> list[Template]: ...
+    async def save_templates(self, templates: Iterable[Template]) -> None: ...
+    async def add_counts(self, counts: Iterable[SignatureCount]) -> None:
+        """Add to the counts per minute (adds, does not replace)."""
+        ...
+
+    async def detector_state(self) -> dict[str, bytes]:
+        """The detector's own state, an opaque value a key."""
+        ...
+
+    async def save_detector_state(self, changed: Mapping[str, bytes]) -> None: ...
+
+    # Incidents and everything that hangs on one.
+    async def live_incidents(self, since: int) -> list[Incident]:
+        """Every active incident, and those ended at or after `since` (ns), newest first."""
+        ...
+
+    async def incident(self, incident_id: str) -> Incident | None: ...
+    async def save_incident(self, incident: Incident) -> None:
+        """Insert or replace an incident with its problems, samples and members."""
+        ...
+
+    async def save_evidence(self, incident_id: str, items: Sequence[EvidenceItem]) -> None:
+        """Add items; one already there under its id stays as it was (evidence is never rewritten)."""
+        ...
+
+    async def evidence(self, incident_id: str) -> list[EvidenceItem]: ...
+    async def save_analysis(self, incident_id: str, at: int, analysis: Analysis) -> None: ...
+    async def latest_analysis(self, incident_id: str) -> Analysis | None: ...
+    async def add_decision(self, decision: Decision) -> None: ...
+    async def decisions(self, incident_id: str) -> list[Decision]:
+        """Newest first."""
+        ...
+
+    async def recent_decisions(self, since: int) -> list[Decision]:
+        """Of the whole project, newest first: for cooldowns and storm limits."""
+        ...
+
+    async def add_action(self, action: Action) -> bool:
+        """False where an action of that key is already there (then nothing is written)."""
+        ...
+
+    async def actions(self, incident_id: str) -> list[Action]: ...
+    async def save_verification(self, verification: Verification) -> None: ...
+    async def verifications(self, incident_id: str) -> list[Verification]: ...
+    async def open_verifications(self) -> list[Verification]: ...
+    async def add_event(self, event: IncidentEvent) -> None: ...
+    async def events(self, incident_id: str) -> list[IncidentEvent]: ...
+    async def add_feedback(self, feedback: Feedback) -> None: ...
+    async def feedback(self, incident_id: str) -> list[Feedback]: ...
+
+    # Context.
+    async def deploys(self, since: int) -> list[Deploy]: ...
+    async def add_deploy(self, deploy: Deploy) -> None: ...
+    async def maintenance(self, at: int) -> list[Maintenance]:
+        """Windows that hold at `at` (ns)."""
+        ...
+
+    async def add_maintenance(self, window: Maintenance) -> None: ...
+    async def delete_maintenance(self, window_id: str) -> bool: ...
+    async def save_alert(self, alert: Alert) -> bool:
+        """True where the alert is new or changed state (fired again, ended); False for the same set sent again."""
+        ...
+
+    async def active_alerts(self, at: int) -> list[Alert]: ...
+    async def service_first_seen(self, services: Mapping[str, int]) -> dict[str, int]:
+        """Remember when each service was first seen (the smaller time wins) and give the remembered times of all."""
+        ...
+
+    # Outbox.
+    async def enqueue(self, target: str, key: str, payload: dict[str, Any], at: int) -> None:
+        """Once a (target, key); a second call is ignored."""
+        ...
+
+
+class Store(Protocol):
+    """A place for what must last. Every method raises StoreError when the store cannot be reached."""
+
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date under a lock."""
+        ...
+
+    async def close(self) -> None: ...
+    def transaction(self, project: str) -> AbstractAsyncContextManager[Transaction]:
+        """Begins, takes the project's lock, commits at the end, rolls back on any exception."""
+        ...
+
+    async def claim_outbox(self, at: int, limit: int) -> list[OutboxItem]:
+        """Items due at `at`, oldest first, leased for a minute so that no other sidecar takes them meanwhile."""
+        ...
+
+    async def outbox_done(self, item_id: int, at: int) -> None: ...
+    async def outbox_failed(self, item_id: int, at: int, error: str, retry_at: int | None) -> None:
+        """`retry_at` None gives it up: it stays in the table with its error, counted and shown."""
+        ...
