@@ -59,9 +59,7 @@ class Policy(Value):
             Disposition.NEEDS_DEV: 0.3,
         }
     )  # the confidence a disposition needs; below it falls one step
-    floors: tuple[Floor, ...] = (
-        Floor(disposition=Disposition.NEEDS_ONCALL, severity=Severity.CRITICAL),
-    )
+    floors: tuple[Floor, ...] = (Floor(disposition=Disposition.NEEDS_ONCALL, severity=Severity.CRITICAL),)
     cooldown_minutes: float = Field(default=15, ge=0)
     count_escalations: tuple[CountEscalation, ...] = ()
     reanalyse_at: tuple[int, ...] = (5, 10, 20)  # multiples of the count at the first analysis
