@@ -1,1 +1,1 @@
-"""Every decision passes here: thresholds, floors, cooldowns, escalation by count, suppression. It may overrule a model."""
+"""Every decision passes here: thresholds, floors, cooldowns, escalation by count. It may overrule a model."""
