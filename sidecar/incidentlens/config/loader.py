@@ -1,0 +1,228 @@
+"""From incidentlens.yaml to what the sidecar runs on: every file it names is read, every secret and query is checked."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from incidentlens import logql
+from incidentlens.intake.loki import LokiSettings
+from incidentlens.model.clock import SECOND
+from incidentlens.model.signatures import SignatureRules
+from incidentlens.model.yamlfile import Document, YamlError, YamlProblem, read
+from incidentlens.policy.model import Policy
+from incidentlens.runbooks import load_runbooks
+from incidentlens.runbooks.model import Runbook
+
+from .model import Config, LokiConfig, ProjectConfig, QueryConfig, Role
+from .types import read_secret
+
+# Loki counts its own queries among its logs, and IncidentLens would find the error text it asked for.
+OWN_STREAMS = "loki|incidentlens"
+
+_T = TypeVar("_T", Policy, SignatureRules)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A named query as it is sent. `logql` has IncidentLens's and Loki's own streams left out unless they are wanted."""
+
+    name: str
+    logql: str
+    metric: bool
+    above: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, kept as its SHA-256 only."""
+
+    project: str
+    name: str
+    role: Role
+    digest: bytes
+
+    def fits(self, presented: str) -> bool:
+        return hmac.compare_digest(self.digest, hashlib.sha256(presented.encode()).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project with everything its configuration points to, read and checked."""
+
+    name: str
+    config: ProjectConfig
+    queries: tuple[Query, ...]
+    loki: LokiSettings
+    policy: Policy
+    rules: SignatureRules
+    runbooks: tuple[Runbook, ...]
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration in force. `files` are all the paths it came from: a change of one calls for a reload."""
+
+    path: Path
+    config: Config
+    projects: Mapping[str, Project]
+    store_url: SecretStr | None
+    files: frozenset[Path] = field(default_factory=frozenset)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; `problems` has each with its file, line, key and what is allowed."""
+
+    def __init__(self, problems: list[YamlProblem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Read `path` and every file that it names. Raises ConfigError with all problems found."""
+    problems: list[YamlProblem] = []
+    try:
+        document = read(path, os.environ if environ is None else environ)
+        config = document.validate(Config)
+    except YamlError as error:
+        raise ConfigError(list(error.problems)) from error
+    base = path.resolve().parent
+    files = {path.resolve()}
+    projects: dict[str, Project] = {}
+    for name, project in config.projects.items():
+        found = _project(name, project, config, document, base, files, problems)
+        if found is not None:
+            projects[name] = found
+    store_url = _secret(document, ("store", "url_file"), config.store.url, config.store.url_file, base, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(path.resolve(), config, projects, store_url, frozenset(files))
+
+
+def builtin_runbooks() -> Path:
+    """The runbooks that come with IncidentLens: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "_runbooks"
+    return packaged if packaged.is_dir() else package.parents[1] / "runbooks"
+
+
+def _project(
+    name: str,
+    project: ProjectConfig,
+    config: Config,
+    document: Document,
+    base: Path,
+    files: set[Path],
+    problems: list[YamlProblem],
+) -> Project | None:
+    place = ("projects", name)
+    before = len(problems)
+    queries = []
+    for index, query in enumerate(project.queries):
+        checked = _query(query)
+        if isinstance(checked, str):
+            error = document.error((*place, "queries", index, "logql"), checked)
+            problems.extend(error.problems)
+        else:
+            queries.append(checked)
+    policy = _file_or_value(project.policy, Policy, base, files, problems)
+    rules = _file_or_value(project.signature_rules, SignatureRules, base, files, problems)
+    folders = [base / folder for folder in project.runbooks]
+    if project.builtin_runbooks:
+        folders.insert(0, builtin_runbooks())
+    runbooks: list[Runbook] = []
+    try:
+        runbooks = load_runbooks(folders)
+    except YamlError as error:
+        problems.extend(error.problems)
+    for folder in folders:
+        files.update([folder.resolve(), *folder.rglob("*.y*ml")] if folder.is_dir() else [folder.resolve()])
+    loki_place = (*place, "loki") if project.loki else ("loki",)
+    loki = _loki(project.loki or config.loki, project.tenant, document, loki_place, base, problems)
+    tokens = []
+    for index, token in enumerate(project.tokens):
+        where = (*place, "tokens", index, "token_file")
+        secret = _secret(document, where, token.token, token.token_file, base, problems)
+        if secret is None:
+            continue
+        if len(secret.get_secret_value()) < 16:
+            problems.extend(document.error(where[:-1], "a token needs at least 16 characters").problems)
+            continue
+        digest = hashlib.sha256(secret.get_secret_value().encode()).digest()
+        tokens.append(Token(name, token.name, token.role, digest))
+    if len(problems) > before or policy is None or rules is None:
+        return None
+    return Project(name, project, tuple(queries), loki, policy, rules, tuple(runbooks), tuple(tokens))
+
+
+def _query(query: QueryConfig) -> Query | str:
+    """The query as it is sent, or what is wrong with it."""
+    error = logql.check(query.logql)
+    if error is not None:
+        return str(error)
+    metric = logql.is_metric(query.logql)
+    if metric and query.above is None:
+        return "is a metric query, so it needs `above`: the value over which a series starts an investigation"
+    if not metric and query.above is not None:
+        return "is a log query; `above` is for metric queries"
+    text = query.logql if query.keep_own_streams else logql.without_services(query.logql, OWN_STREAMS)
+    return Query(query.name, text, metric, query.above)
+
+
+def _file_or_value(
+    given: _T | Path, model: type[_T], base: Path, files: set[Path], problems: list[YamlProblem]
+) -> _T | None:
+    if not isinstance(given, Path):
+        return given
+    path = base / given
+    files.add(path.resolve())
+    try:
+        return read(path).validate(model)
+    except YamlError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _secret(
+    document: Document,
+    place: tuple[str | int, ...],
+    value: SecretStr | None,
+    file: Path | None,
+    base: Path,
+    problems: list[YamlProblem],
+) -> SecretStr | None:
+    try:
+        return read_secret(value, file, base)
+    except ValueError as error:
+        problems.extend(document.error(place, str(error)).problems)
+        return None
+
+
+def _loki(
+    loki: LokiConfig,
+    tenant: str | None,
+    document: Document,
+    place: tuple[str, ...],
+    base: Path,
+    problems: list[YamlProblem],
+) -> LokiSettings:
+    password = _secret(document, (*place, "password_file"), loki.password, loki.password_file, base, problems)
+    bearer = _secret(document, (*place, "bearer_token_file"), loki.bearer_token, loki.bearer_token_file, base, problems)
+    return LokiSettings(
+        url=str(loki.url),
+        tenant=tenant,
+        username=loki.username,
+        password=password.get_secret_value() if password else None,
+        bearer_token=bearer.get_secret_value() if bearer else None,
+        timeout_s=loki.timeout / SECOND,
+        max_attempts=loki.max_attempts,
+        max_response_bytes=loki.max_response_mb << 20,
+    )

@@ -1,0 +1,174 @@
+"""What incidentlens.yaml may say. Unknown keys are refused; every default is what a first day wants."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from incidentlens.model.signatures import SignatureRules
+from incidentlens.policy.model import Policy
+
+from .types import Duration
+
+
+class Section(BaseModel):
+    """A part of the configuration file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    """What a token may do: a viewer reads; an editor also closes, ignores, re-opens and gives feedback."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+
+
+def _tenant(value: str) -> str:
+    if "|" in value:
+        raise ValueError("a project reads one Loki tenant; `a|b` is refused")
+    if len(value.encode()) > 150:
+        raise ValueError("a Loki tenant id has at most 150 bytes")
+    return value
+
+
+Tenant = Annotated[str, AfterValidator(_tenant)]
+
+
+class LokiConfig(Section):
+    """Where Loki is and how to speak to it."""
+
+    url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:3100")
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    bearer_token: SecretStr | None = None
+    bearer_token_file: Path | None = None
+    timeout: Duration = Field(default=30 * 10**9, gt=0)
+    page_limit: int = Field(default=5000, ge=10, le=100_000)
+    max_attempts: int = Field(default=5, ge=1, le=20)
+    max_response_mb: int = Field(default=128, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> LokiConfig:
+        basic = self.username is not None
+        bearer = self.bearer_token is not None or self.bearer_token_file is not None
+        if basic and bearer:
+            raise ValueError("give either username and password, or a bearer_token, not both")
+        if basic and self.password is None and self.password_file is None:
+            raise ValueError("username needs password or password_file")
+        return self
+
+
+class QueryConfig(Section):
+    """One named LogQL query. A log query feeds records in; a metric query raises an alert above `above`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    logql: str = Field(min_length=2)
+    above: float | None = None  # metric queries only: each series above it starts an investigation
+    keep_own_streams: bool = False  # IncidentLens's and Loki's own streams are left out unless this is set
+
+
+class TokenConfig(Section):
+    """A bearer token of the HTTP API, for this project alone."""
+
+    name: str
+    token: SecretStr | None = None
+    token_file: Path | None = None
+    role: Role = Role.VIEWER
+
+    @model_validator(mode="after")
+    def _has_a_token(self) -> TokenConfig:
+        if (self.token is None) == (self.token_file is None):
+            raise ValueError("give exactly one of token and token_file")
+        return self
+
+
+class ProjectConfig(Section):
+    """A tenant: what is read, how often, what matters in it, and who may see it."""
+
+    tenant: Tenant | None = None  # X-Scope-OrgID; none where Loki runs without tenants
+    loki: LokiConfig | None = None  # where it differs from the top level's
+    queries: tuple[QueryConfig, ...] = Field(min_length=1)
+    interval: Duration = Field(default=5 * 10**9, ge=10**9)
+    window: Duration = Field(default=120 * 10**9, ge=10**9)
+    delay: Duration = Field(default=2 * 10**9, ge=0)  # Loki under-counts its newest seconds
+    overlap: Duration = Field(default=30 * 10**9, ge=0)  # read again for late records; what was seen is dropped
+    catch_up_step: Duration = Field(default=300 * 10**9, ge=10**9)  # the most one tick takes in after a stop
+    look_back: Duration = Field(default=3600 * 10**9, ge=0)  # learnt from at the very first start, nothing is told
+    service_label: str = "service_name"
+    criticality: dict[str, Annotated[float, Field(gt=0, le=10)]] = Field(default_factory=dict)
+    dependencies: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # service: what it calls
+    owners: dict[str, str] = Field(default_factory=dict)
+    runbooks: tuple[Path, ...] = ()
+    builtin_runbooks: bool = True
+    policy: Policy | Path = Policy()
+    signature_rules: SignatureRules | Path = SignatureRules()
+    max_signatures: int = Field(default=20_000, ge=100, le=1_000_000)
+    max_records_per_tick: int = Field(default=500_000, ge=1000)
+    tokens: tuple[TokenConfig, ...] = ()
+
+    @field_validator("queries")
+    @classmethod
+    def _names_differ(cls, queries: tuple[QueryConfig, ...]) -> tuple[QueryConfig, ...]:
+        names = [query.name for query in queries]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two queries are named {twice[0]!r}; each needs a name of its own")
+        return queries
+
+
+class StoreConfig(Section):
+    """PostgreSQL: a URL, or `embedded: true` for one that IncidentLens starts itself in `data`."""
+
+    url: SecretStr | None = None
+    url_file: Path | None = None
+    embedded: bool = False
+    data: Path = Path(".incidentlens/postgres")
+    pool_size: int = Field(default=8, ge=2, le=100)
+
+    @model_validator(mode="after")
+    def _one_database(self) -> StoreConfig:
+        given = [self.url is not None, self.url_file is not None, self.embedded]
+        if sum(given) != 1:
+            raise ValueError("give exactly one of url, url_file and embedded: true")
+        return self
+
+
+class ServerConfig(Section):
+    """The HTTP API and the pages."""
+
+    listen: str = Field(default="127.0.0.1:8095", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")
+    public_url: AnyHttpUrl | None = None  # how people reach it, for links in notifications
+    require_token: bool = True  # false only on loopback: the demo and a laptop
+
+
+class PublishConfig(Section):
+    """What is written back. Delivery to people is Grafana's: it reads the open alerts."""
+
+    loki_events: bool = False  # push incident events to Loki as the stream {job="incidentlens"}
+
+
+class Config(Section):
+    """The whole file."""
+
+    version: Literal[1] = 1
+    loki: LokiConfig = LokiConfig()
+    store: StoreConfig
+    server: ServerConfig = ServerConfig()
+    publish: PublishConfig = PublishConfig()
+    projects: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], ProjectConfig] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _open_only_on_loopback(self) -> Config:
+        host = self.server.listen.rsplit(":", 1)[0].strip("[]")
+        if not self.server.require_token and host not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("server.require_token may be false only when server.listen is a loopback address")
+        return self
+
+    def loki_of(self, project: str) -> LokiConfig:
+        """The Loki that a project reads."""
+        return self.projects[project].loki or self.loki

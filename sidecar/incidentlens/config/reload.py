@@ -1,0 +1,57 @@
+"""Configuration, runbooks and policies are read again when a file changes; a bad file leaves the last good one in force."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from .loader import ConfigError, Loaded, load_config
+
+log = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Watches the files of a configuration. `refused` holds why the newest state of the files is not in force."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.current = loaded
+        self.refused: str | None = None
+        self.reloads = 0
+
+    async def changes(self, stop: asyncio.Event) -> AsyncIterator[Loaded]:
+        """Each new good configuration, until `stop` is set."""
+        while not stop.is_set():
+            watched = self._watched()
+            async for _ in awatch(*watched, stop_event=stop, watch_filter=self._concerns, debounce=200, step=50):
+                if self.try_reload():
+                    yield self.current
+                    if self._watched() != watched:
+                        break  # the new configuration names other files
+            else:
+                return
+
+    def try_reload(self) -> bool:
+        """Read the files again. False, with `refused` set and logged, where they are not good."""
+        try:
+            loaded = load_config(self.current.path)
+        except ConfigError as error:
+            self.refused = str(error)
+            log.error("the changed configuration is refused, the last good one stays in force: %s", error)
+            return False
+        self.current, self.refused = loaded, None
+        self.reloads += 1
+        log.info("configuration reloaded from %s", loaded.path)
+        return True
+
+    def _watched(self) -> tuple[Path, ...]:
+        # Folders, not files: editors replace a file, and a watch on the old one would see nothing more.
+        folders = {path if path.is_dir() else path.parent for path in self.current.files}
+        return tuple(sorted(folder for folder in folders if folder.is_dir()))
+
+    def _concerns(self, _change: Change, path: str) -> bool:
+        changed = Path(path)
+        return changed in self.current.files or changed.suffix in (".yaml", ".yml")
