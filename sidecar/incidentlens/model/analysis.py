@@ -58,6 +58,7 @@ class RunbookMatch(Value):
     score: float
     reasons: tuple[str, ...]
     steps: tuple[str, ...] = ()
+    problem_id: str = ""  # the problem of the incident it fits best
 
 
 class Analysis(Value):

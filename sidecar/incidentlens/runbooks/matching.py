@@ -1,0 +1,205 @@
+"""Which runbooks fit an incident, how well, and why.
+
+A runbook's score is the best over the incident's problems of
+
+    quality of the match (where the pattern stood, in how many samples, how much text it took, how many patterns)
+    x the problem's part in the incident (the suspected cause weighs 1, a link less, a symptom least)
+
+so a runbook for the cause comes before one for a symptom, and a word in one stray sample is no match at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import orjson
+
+from incidentlens.model.analysis import RunbookMatch
+from incidentlens.model.incidents import Incident, Problem
+
+from .model import Runbook
+from .patterns import PatternSet
+
+MATCH = 0.5  # a score below is no match
+MAX_PROBLEMS = 50  # the incident's heaviest
+ROLE_WEIGHT = {"cause": 1.0, "link": 0.7, "symptom": 0.6}
+
+# What a hit is worth by where it stands. A template is every record of the problem; a line has the header too, where
+# a logger's or a file's name can look like a failure.
+_TEMPLATE, _MESSAGE, _NAME, _LINE = 0.78, 0.74, 0.7, 0.62
+_MORE_PATTERNS = 0.06  # each further pattern that hits, three at most
+_SPECIFIC = 0.10  # a hit of 40 characters or more; shorter ones by their length
+_SHORT = 0.12  # taken off where the hit has fewer than 5 characters
+_SERVICE = 0.04  # the runbook names the service
+
+
+class _Hit(NamedTuple):
+    worth: float
+    where: str
+    pattern: int
+    text: str
+
+
+class Matcher:
+    """Finds the runbooks that fit. Build it once per set of runbooks; matching is free of state.
+
+    Raises PatternError (a ValueError) where a runbook has a pattern that RE2 does not take.
+    """
+
+    def __init__(self, runbooks: Sequence[Runbook]) -> None:
+        self._runbooks = {runbook.id: runbook for runbook in runbooks}
+        owners: list[str] = []
+        patterns: list[str] = []
+        for runbook in self._runbooks.values():
+            owners += [runbook.id] * len(runbook.patterns)
+            patterns += runbook.patterns
+        self._owners = owners
+        self._patterns = PatternSet(patterns)
+
+    @property
+    def runbooks(self) -> tuple[Runbook, ...]:
+        return tuple(self._runbooks.values())
+
+    def runbook(self, runbook_id: str) -> Runbook | None:
+        return self._runbooks.get(runbook_id)
+
+    def match(self, incident: Incident) -> list[RunbookMatch]:
+        """The runbooks that score at least 0.5, best first; equal scores in the order of their ids."""
+        roles = problem_roles(incident)
+        heaviest = sorted(incident.problems, key=lambda problem: (-roles[problem.id][1], -problem.score, problem.onset))
+        best: dict[str, RunbookMatch] = {}
+        for problem in heaviest[:MAX_PROBLEMS]:
+            for match in self._problem(problem, *roles[problem.id], incident):
+                known = best.get(match.runbook_id)
+                if known is None or match.score > known.score:
+                    best[match.runbook_id] = match
+        return sorted(
+            (match for match in best.values() if match.score >= MATCH),
+            key=lambda match: (-match.score, match.runbook_id),
+        )
+
+    def _problem(self, problem: Problem, role: str, weight: float, incident: Incident) -> list[RunbookMatch]:
+        matches = []
+        for runbook_id, hits in self._hits(problem).items():
+            runbook = self._runbooks[runbook_id]
+            named = _fits_service(runbook, problem.service)
+            if named is None or not _fits_labels(runbook, problem, incident):
+                continue
+            quality, reasons = _quality(hits, self._patterns.patterns)
+            if named:
+                quality += _SERVICE
+                reasons.append(f"the runbook names the service {problem.service}")
+            if runbook.labels:
+                reasons.append("labels fit: " + ", ".join(f"{key}={value}" for key, value in runbook.labels.items()))
+            reasons.append(_role_text(role, problem))
+            matches.append(
+                RunbookMatch(
+                    runbook_id=runbook_id,
+                    name=runbook.name,
+                    score=round(min(quality, 1.0) * weight, 3),
+                    reasons=tuple(reasons),
+                    steps=runbook.steps,
+                    problem_id=problem.id,
+                )
+            )
+        return matches
+
+    def _hits(self, problem: Problem) -> dict[str, list[_Hit]]:
+        """By runbook, the best hit of each of its patterns in this problem."""
+        best: dict[int, _Hit] = {}
+
+        def keep(found: dict[int, str], worth: float, where: str) -> None:
+            for index, text in found.items():
+                hit = _Hit(worth, where, index, text)
+                if index not in best or hit.worth > best[index].worth:
+                    best[index] = hit
+
+        keep(self._patterns.hits(problem.template), _TEMPLATE, "the template")
+        keep(self._patterns.hits(_readable(problem.signature)), _NAME, "the signature's name")
+        total = len(problem.samples)
+        for worth, part, texts in (
+            (_MESSAGE, "messages", [sample.message for sample in problem.samples]),
+            (_LINE, "lines", [sample.line for sample in problem.samples]),
+        ):
+            counts: dict[int, tuple[int, str]] = {}
+            for text in texts:
+                for index, matched in self._patterns.hits(text).items():
+                    counts[index] = (counts.get(index, (0, ""))[0] + 1, matched)
+            for index, (count, matched) in counts.items():
+                keep({index: matched}, worth * (0.4 + 0.6 * count / total), f"{count} of {total} sample {part}")
+        by_runbook: dict[str, list[_Hit]] = {}
+        for hit in best.values():
+            by_runbook.setdefault(self._owners[hit.pattern], []).append(hit)
+        return by_runbook
+
+
+def problem_roles(incident: Incident) -> dict[str, tuple[str, float]]:
+    """Each problem's part in the incident and the weight it gives a match.
+
+    Without a determined cause no problem counts as a symptom: each weighs by how early it began, 1.0 down to 0.8.
+    """
+    cause = incident.root_cause
+    if cause is None or cause.undetermined or not cause.signature:
+        ordered = sorted(incident.problems, key=lambda problem: (problem.onset, -problem.score))
+        steps = max(len(ordered) - 1, 1)
+        return {problem.id: ("undetermined", 1.0 - 0.2 * index / steps) for index, problem in enumerate(ordered)}
+    chain = {(step.service, step.signature): step.role for step in cause.chain}
+    chain[cause.service, cause.signature] = "cause"
+    roles = {}
+    for problem in incident.problems:
+        role = chain.get((problem.service, problem.signature), "symptom")
+        role = role if role in ROLE_WEIGHT else "symptom"
+        roles[problem.id] = (role, ROLE_WEIGHT[role])
+    return roles
+
+
+def _quality(hits: list[_Hit], patterns: Sequence[str]) -> tuple[float, list[str]]:
+    hits = sorted(hits, key=lambda hit: (-hit.worth, -len(hit.text), hit.pattern))
+    longest = max(len(hit.text) for hit in hits)
+    quality = hits[0].worth + _MORE_PATTERNS * min(len(hits) - 1, 3) + _SPECIFIC * min(longest, 40) / 40
+    if longest < 5:
+        quality -= _SHORT
+    reasons = [f"pattern {patterns[hit.pattern]!r} matches {hit.text[:80]!r} in {hit.where}" for hit in hits[:4]]
+    return quality, reasons
+
+
+def _fits_service(runbook: Runbook, service: str) -> bool | None:
+    """True where the runbook names the service, False where it takes any, None where it is for others."""
+    if not runbook.services:
+        return False
+    return True if any(fnmatchcase(service.lower(), glob.lower()) for glob in runbook.services) else None
+
+
+def _fits_labels(runbook: Runbook, problem: Problem, incident: Incident) -> bool:
+    """Every label of the runbook (globs allowed) is on the incident or on a stream of the problem's samples."""
+    if not runbook.labels:
+        return True
+    streams = [incident.labels]
+    for stream in {sample.stream for sample in problem.samples}:
+        try:
+            labels = orjson.loads(stream)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(labels, dict):
+            streams.append({str(key): str(value) for key, value in labels.items()} | incident.labels)
+    return any(
+        all(key in labels and fnmatchcase(labels[key].lower(), glob.lower()) for key, glob in runbook.labels.items())
+        for labels in streams
+    )
+
+
+def _readable(signature: str) -> str:
+    """`db:ERROR:connection_pool_exhausted#1f3a` as words: `connection pool exhausted`."""
+    return signature.partition("#")[0].rpartition(":")[2].replace("_", " ")
+
+
+def _role_text(role: str, problem: Problem) -> str:
+    match role:
+        case "cause":
+            return f"{problem.service} is the suspected cause"
+        case "undetermined":
+            return f"in {problem.service}; the cause is not determined"
+        case _:
+            return f"{problem.service} is only a {role} of the incident, so the match weighs {ROLE_WEIGHT[role]:.0%}"
