@@ -7,7 +7,7 @@ project at once, and the second one finds the first one's cursors when its turn 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -31,6 +31,17 @@ class StoreError(Exception):
     """The store cannot be reached or refuses; the message says what to do. Always safe to try again later."""
 
 
+class StoreRefused(StoreError):
+    """The store refuses what it was given: a state that cannot be, or a reference to nothing. Trying again is no use.
+
+    Nothing of the transaction is kept. It shows a defect in the caller, or a request for what does not exist.
+    """
+
+
+class NotFound(StoreRefused):
+    """There is no such incident (template, window, …) in this project."""
+
+
 class OutboxItem(Value):
     """Something to publish: at least once, made idempotent by `key`."""
 
@@ -43,8 +54,22 @@ class OutboxItem(Value):
     next_attempt_at: int
 
 
+class Pruned(Value):
+    """How many rows `Store.prune` removed."""
+
+    counts: int = 0  # per minute
+    hourly: int = 0
+    seen: int = 0
+    samples: int = 0
+    outbox: int = 0
+
+
 class Transaction(Protocol):
-    """One project's reads and writes, all or nothing."""
+    """One project's reads and writes, all or nothing.
+
+    Text is kept as it stands but for two things PostgreSQL cannot hold (`store.text`): NUL becomes `␀`, a lone
+    surrogate becomes `�`.
+    """
 
     project: str
 
@@ -154,4 +179,20 @@ class Store(Protocol):
     async def outbox_done(self, item_id: int, at: int) -> None: ...
     async def outbox_failed(self, item_id: int, at: int, error: str, retry_at: int | None) -> None:
         """`retry_at` None gives it up: it stays in the table with its error, counted and shown."""
+        ...
+
+    async def prune(self, project: str, before: int, *, hourly_before: int | None = None) -> Pruned:
+        """Remove what is older than `before` (ns) and no longer needed.
+
+        Counts per minute, seen records, samples of incidents that ended before then (their evidence stays), and
+        published outbox items. Counts per hour go only where `hourly_before` says so. In steps: never one long lock.
+        """
+        ...
+
+    def changes(self, project: str) -> AsyncIterator[str]:
+        """Ids of incidents as they change, after the commit, from any process. Never ends; close it to stop.
+
+        An empty id means that changes may have been missed (the connection was lost, or the reader was slower than
+        1,000 changes): look again at everything shown. The first item is an empty id, given once it listens.
+        """
         ...
