@@ -1,1 +1,9 @@
 """Every decision passes here: thresholds, floors, cooldowns, escalation by count. It may overrule a model."""
+
+from .decide import decide, due_again
+from .explain import explain, why_nobody_was_told
+from .history import History, Told
+from .loading import load_policy
+from .model import Policy
+
+__all__ = ["History", "Policy", "Told", "decide", "due_again", "explain", "load_policy", "why_nobody_was_told"]

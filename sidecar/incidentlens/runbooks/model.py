@@ -9,17 +9,17 @@ from incidentlens.model.terms import Disposition, Severity
 
 
 class ObserveThreshold(Value):
-    """Below `count` in `window_minutes` it is only observed; at or above it becomes `escalate_to`."""
+    """Below `count` records in `window_minutes` the runbook's own disposition holds; from there on `escalate_to`."""
 
     count: int = Field(ge=1)
-    window_minutes: float = Field(gt=0)
+    window_minutes: float = Field(gt=0, allow_inf_nan=False)
     escalate_to: Disposition
 
 
 class RunbookVerification(Value):
     """How to see that it is over: how long quiet, and a LogQL query where the incident's own will not do."""
 
-    quiet_minutes: float = Field(default=5, gt=0)
+    quiet_minutes: float = Field(default=5, gt=0, allow_inf_nan=False)
     query: str | None = None
 
 
@@ -34,7 +34,7 @@ class Runbook(Value):
     patterns: tuple[str, ...] = Field(min_length=1)
     steps: tuple[str, ...] = Field(min_length=1)
     observe_threshold: ObserveThreshold | None = None
-    cooldown_minutes: float = Field(default=15, ge=0)
+    cooldown_minutes: float = Field(default=15, ge=0, allow_inf_nan=False)
     services: tuple[str, ...] = ()  # empty: any; globs allowed
     labels: dict[str, str] = Field(default_factory=dict)
     links: tuple[str, ...] = ()
