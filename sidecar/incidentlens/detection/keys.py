@@ -1,0 +1,243 @@
+"""What is remembered of one signature in one service: its usual rate, the window, and the span of misbehaviour.
+
+The usual rate is kept as a decayed count of events and of their squares a minute. Minutes without an event add
+nothing to either, so a key costs nothing while it is silent: decay and exposure follow from the observed time, which
+the detector counts once for all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import xxhash
+
+from incidentlens.model.clock import MINUTE
+from incidentlens.model.incidents import Sample
+
+
+@dataclass(slots=True)
+class Span:
+    """One span of misbehaviour, from its first record until it was quiet."""
+
+    kind: str
+    onset: int
+    last: int
+    count: int
+    expected: float  # usual events a minute when it began
+    ratio: float  # the largest seen
+    p: float  # the smallest seen
+    why: str
+    peak: float = 0.0  # events a minute, the largest seen
+    samples: list[Sample] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
+    mentions: dict[str, int] = field(default_factory=dict)
+
+    def encode(self) -> list[Any]:
+        return [
+            self.kind,
+            self.onset,
+            self.last,
+            self.count,
+            self.expected,
+            self.ratio,
+            self.p,
+            self.why,
+            self.peak,
+            [sample.model_dump() for sample in self.samples],
+            self.traces,
+            self.mentions,
+        ]
+
+    @classmethod
+    def decode(cls, data: list[Any]) -> Span:
+        *head, samples, traces, mentions = data
+        span = cls(*head)
+        span.samples = [Sample(**sample) for sample in samples]
+        span.traces = traces
+        span.mentions = mentions
+        return span
+
+
+@dataclass(slots=True)
+class Key:
+    """One (service, signature)."""
+
+    service: str
+    signature: str
+    template: str
+    level: str
+    weight: float  # hints.strength of it
+    first_seen: int
+    last_seen: int
+    since: float  # observed minutes when its service was first seen
+    total: int = 0
+    events: float = 0.0  # decayed
+    squares: float = 0.0  # decayed sum of squares of the minutes' counts
+    decayed_at: float = 0.0  # observed minutes
+    minute: int = -1  # the minute being folded into the baseline
+    minute_count: int = 0
+    window: list[list[int]] = field(default_factory=list)  # [bucket, count, first record's time]
+    span: Span | None = None
+
+    def fold(self, bucket_start: int, count: int, at: float, half_life: float, cap: bool) -> None:
+        """Take a bucket that left the window into the baseline. `at`: observed minutes; `half_life` in the same.
+
+        `cap`: a minute counts at most a few times the usual, so that an outage does not become the norm.
+        """
+        minute = bucket_start // MINUTE
+        if minute != self.minute:
+            self._close(at, half_life, cap)
+            self.minute = minute
+        self.minute_count += count
+
+    def flush(self, at: float, half_life: float) -> None:
+        """Take everything into the baseline at once, the window too: after learning."""
+        for bucket_start, count, _ in self.window:
+            self.fold(bucket_start, count, at, half_life, cap=False)
+        self.window.clear()
+        self._close(at, half_life, cap=False)
+        self.minute = -1
+
+    def _close(self, at: float, half_life: float, cap: bool) -> None:
+        count = float(self.minute_count)
+        self.minute_count = 0
+        if not count:
+            return
+        exposure = self.exposure(at, half_life)
+        self._decay(at, half_life)
+        if cap and exposure > 0:
+            usual = self.events / exposure
+            count = min(count, 3 * usual + 3 * math.sqrt(usual) + 3)
+        self.events += count
+        self.squares += count * count
+
+    def _decay(self, at: float, half_life: float) -> None:
+        passed = at - self.decayed_at
+        if passed > 0:
+            factor = 0.5 ** (passed / half_life)
+            self.events *= factor
+            self.squares *= factor
+            self.decayed_at = at
+
+    def exposure(self, at: float, half_life: float) -> float:
+        """Minutes of history that count, decayed like the events."""
+        return exposure(at - self.since, half_life)
+
+    def usual(self, at: float, half_life: float) -> tuple[float, float, float]:
+        """(events, minutes, dispersion) of the baseline at `at` observed minutes; the open minute is part of it."""
+        minutes = self.exposure(at, half_life)
+        factor = 0.5 ** (max(0.0, at - self.decayed_at) / half_life)
+        events = self.events * factor + self.minute_count
+        squares = self.squares * factor + self.minute_count**2
+        if minutes < 3 or events <= 0:
+            return events, minutes, 1.0
+        mean = events / minutes
+        variance = squares / minutes - mean * mean
+        return events, minutes, min(20.0, max(1.0, variance / mean))
+
+    def encode(self) -> bytes:
+        return orjson.dumps(
+            [
+                self.service,
+                self.signature,
+                self.template,
+                self.level,
+                self.weight,
+                self.first_seen,
+                self.last_seen,
+                self.since,
+                self.total,
+                self.events,
+                self.squares,
+                self.decayed_at,
+                self.minute,
+                self.minute_count,
+                self.window,
+                self.span.encode() if self.span else None,
+            ]
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Key:
+        *head, span = orjson.loads(data)
+        key = cls(*head)
+        key.span = Span.decode(span) if span else None
+        return key
+
+
+@dataclass(slots=True)
+class Service:
+    """What is remembered of a service as a whole."""
+
+    name: str
+    first_seen: int
+    since: float  # observed minutes when first seen
+    last_seen: int = 0
+    lines: int = 0
+    failing: int = 0
+    singles: int = 0  # failing signatures seen exactly once: what is new so often is no news (Good and Turing)
+    healthy: float = 0.0  # decayed count of harmless lines
+    decayed_at: float = 0.0
+    window: list[list[int]] = field(default_factory=list)  # [bucket, harmless lines, failing lines]
+
+    def add(self, bucket: int, failing: int, harmless: int, last: int) -> None:
+        """Count lines of a bucket."""
+        self.lines += failing + harmless
+        self.failing += failing
+        self.last_seen = max(self.last_seen, last)
+        if self.window and self.window[-1][0] == bucket:
+            self.window[-1][1] += harmless
+            self.window[-1][2] += failing
+        else:
+            self.window.append([bucket, harmless, failing])
+
+    def fold(self, harmless: int, at: float, half_life: float) -> None:
+        """Take the harmless lines of a bucket that left the window into the baseline. `at`: observed minutes."""
+        passed = at - self.decayed_at
+        if passed > 0:
+            self.healthy *= 0.5 ** (passed / half_life)
+            self.decayed_at = at
+        self.healthy += harmless
+
+    def usual(self, at: float, half_life: float) -> tuple[float, float]:
+        """(harmless lines, minutes) of the baseline."""
+        return self.healthy * 0.5 ** (max(0.0, at - self.decayed_at) / half_life), exposure(at - self.since, half_life)
+
+    def encode(self) -> bytes:
+        return orjson.dumps(
+            [
+                self.name,
+                self.first_seen,
+                self.since,
+                self.last_seen,
+                self.lines,
+                self.failing,
+                self.singles,
+                self.healthy,
+                self.decayed_at,
+                self.window,
+            ]
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Service:
+        return cls(*orjson.loads(data))
+
+
+def exposure(observed: float, half_life: float) -> float:
+    """Decayed length of `observed` minutes: what a steady event a minute would have added up to."""
+    scale = half_life / math.log(2)
+    return scale * -math.expm1(-max(0.0, observed) / scale)
+
+
+def key_name(service: str, signature: str) -> str:
+    """The name under which a key's state is kept: short, whatever the service and signature are called."""
+    text = f"{service}\x00{signature}"
+    return f"k:{xxhash.xxh3_128(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def service_name(service: str) -> str:
+    return f"s:{xxhash.xxh3_128(service.encode('utf-8', 'surrogatepass')).hexdigest()}"

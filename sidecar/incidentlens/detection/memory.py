@@ -1,0 +1,131 @@
+"""The detector's state: decoded where it is touched, bounded, and given back only where it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from incidentlens.model.clock import MINUTE
+
+from .keys import Key, Service, key_name, service_name
+
+_CLOCK = "g:clock"
+_MAX_SERVICES = 10_000
+
+
+@dataclass(slots=True)
+class Clock:
+    """Observed time, which stands still while nothing is watched."""
+
+    minutes: float = 0.0
+    at: int = 0  # the newest bucket or tick
+    base: float = 0.0  # minutes that are history even where the window is not over: what was learned
+    learned: bool = False  # the cold start is over
+    dropped: int = 0
+    between_calls: bool = False  # the next advance crosses from one call to the next
+
+    def advance(self, to: int, gap: int) -> None:
+        """Move to `to` (ns). A step from one call to the next that is longer than `gap` was not observed."""
+        if self.at == 0:
+            self.at = to
+        if to <= self.at:
+            self.between_calls = False
+            return
+        if not (self.between_calls and to - self.at > gap):
+            self.minutes += (to - self.at) / MINUTE
+        self.at = to
+        self.between_calls = False
+
+    def encode(self) -> bytes:
+        return orjson.dumps([self.minutes, self.at, self.base, self.learned, self.dropped, self.between_calls])
+
+
+class Memory:
+    """Keys, services and the clock."""
+
+    def __init__(self, state: dict[str, bytes], max_keys: int) -> None:
+        self._raw = {name: value for name, value in state.items() if name.startswith("k:") and value}
+        self._keys: dict[str, Key] = {}
+        self._services = {
+            service.name: service
+            for service in (Service.decode(value) for name, value in state.items() if name.startswith("s:") and value)
+        }
+        self._max_keys = max_keys
+        self._dirty_keys: set[str] = set()
+        self._dirty_services: set[str] = set()
+        self._gone: set[str] = set()
+        self.clock = Clock(*orjson.loads(state[_CLOCK])) if state.get(_CLOCK) else Clock()
+
+    def begin_call(self) -> None:
+        """Make room, once a call."""
+        if len(self._keys) + len(self._raw) > self._max_keys:
+            self._evict()
+
+    def key(self, service: str, signature: str) -> Key | None:
+        """The key, marked as changed; None where it is not known."""
+        name = key_name(service, signature)
+        found = self._keys.get(name)
+        if found is None and name in self._raw:
+            found = self._keys[name] = Key.decode(self._raw.pop(name))
+        if found is not None:
+            self._dirty_keys.add(name)
+        return found
+
+    def add(self, key: Key) -> None:
+        if len(self._keys) + len(self._raw) >= self._max_keys + self._max_keys // 10:
+            self._evict()
+        name = key_name(key.service, key.signature)
+        self._keys[name] = key
+        self._dirty_keys.add(name)
+        self._gone.discard(name)
+
+    def service(self, name: str, first_seen: int) -> Service:
+        """The service, begun where it is not known, marked as changed."""
+        found = self._services.get(name)
+        if found is None:
+            found = Service(name=name, first_seen=first_seen, since=self.clock.minutes)
+            if len(self._services) < _MAX_SERVICES:
+                self._services[name] = found
+            else:
+                self.clock.dropped += 1
+        self._dirty_services.add(name)
+        return found
+
+    def service_names(self) -> frozenset[str]:
+        return frozenset(self._services)
+
+    def touched_keys(self) -> Iterable[Key]:
+        return (self._keys[name] for name in self._dirty_keys if name in self._keys)
+
+    def touched_services(self) -> Iterable[Service]:
+        return (self._services[name] for name in self._dirty_services if name in self._services)
+
+    def changed(self) -> dict[str, bytes]:
+        """What changed since the last call; an empty value: forget it."""
+        out = {name: self._keys[name].encode() for name in self._dirty_keys if name in self._keys}
+        out |= {
+            service_name(name): self._services[name].encode() for name in self._dirty_services if name in self._services
+        }
+        out |= dict.fromkeys(self._gone, b"")
+        out[_CLOCK] = self.clock.encode()
+        self._dirty_keys.clear()
+        self._dirty_services.clear()
+        self._gone.clear()
+        return out
+
+    def _evict(self) -> None:
+        """Forget the keys unseen for longest until a tenth of the room is free; those in a span last."""
+        for name, value in self._raw.items():
+            self._keys[name] = Key.decode(value)
+        self._raw.clear()
+        surplus = len(self._keys) - self._max_keys * 9 // 10
+        if surplus <= 0:
+            return
+        order = sorted(self._keys, key=lambda name: (self._keys[name].span is not None, self._keys[name].last_seen))
+        for name in order[:surplus]:
+            del self._keys[name]
+            self._dirty_keys.discard(name)
+            self._gone.add(name)
+        self.clock.dropped += surplus

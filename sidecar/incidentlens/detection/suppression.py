@@ -1,0 +1,48 @@
+"""Why a problem is held back although it is real. The first reason that holds is given; the problem stays visible."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from incidentlens.model.clock import HOUR, SECOND
+from incidentlens.model.incidents import Suppression
+
+from .settings import DetectionContext
+
+_HISTORY_FOR_GRACE = HOUR  # a project must have been watched this long before one of its services counts as new
+
+
+def suppression(
+    context: DetectionContext, service: str, signature: str, onset: int, weight: float, history_before: int
+) -> Suppression | None:
+    """The reason to hold back a problem that began at `onset` (ns), or None.
+
+    `history_before` (ns): how long the project had been watched when the service was first seen. Where everything is
+    new, nothing is: without an hour of it no service gets a grace period. A fatal line gets none either.
+    """
+    for window in context.maintenance:
+        if window.starts_at <= onset < window.ends_at and (not window.services or service in window.services):
+            reason = f": {window.reason}" if window.reason else ""
+            return Suppression(reason="maintenance", detail=f"maintenance until {_clock(window.ends_at)}{reason}")
+    for deploy in context.deploys:
+        if deploy.service == service:
+            until = deploy.planned_until if deploy.planned_until is not None else deploy.at + context.deploy_grace
+            if deploy.planned_until is not None and deploy.at <= onset < until and weight < 4:
+                return Suppression(reason="deploy", detail=f"planned deploy {deploy.version} until {_clock(until)}")
+    if signature in context.noise:
+        return Suppression(reason="noise", detail="a noise rule of the project names this signature")
+    if context.learning:
+        return Suppression(reason="learning", detail="the project is in mode learn")
+    first_seen = context.service_first_seen.get(service)
+    if first_seen is not None and weight < 4 and history_before >= _HISTORY_FOR_GRACE:
+        until = first_seen + context.new_service_grace
+        if onset < until:
+            return Suppression(reason="grace", detail=f"{service} is new: grace until {_clock(until)}")
+    return None
+
+
+def _clock(at: int) -> str:
+    try:
+        return datetime.fromtimestamp(at / SECOND, UTC).strftime("%H:%M:%S UTC")
+    except (OverflowError, OSError, ValueError):
+        return f"{at} ns"
