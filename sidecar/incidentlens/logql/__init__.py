@@ -1,0 +1,1 @@
+"""LogQL: a grammar, a printer, checks and an evaluator over any source of logs."""
