@@ -94,6 +94,7 @@ def decide(
     _thresholds(case)
     _runbook_threshold(case)
     _count_escalations(case)
+    _re_escalation(case)
     _floors(case)
     _ratchet(case)
     suppress = _suppress(case)
@@ -170,6 +171,13 @@ def _counted(case: _Case, window_minutes: float) -> tuple[int, str]:
     count, estimated = case.history.records(case.incident, round(window_minutes * MINUTE), case.now)
     about = "about " if estimated else ""
     return count, f"{about}{count:,} records in {window_minutes:g} minutes"
+
+
+def _re_escalation(case: _Case) -> None:
+    """The verifier watched it grow past its disposition: one step up from the analysis each time."""
+    if case.history.re_escalated > 0:
+        rank = min(case.analysis.disposition.rank + case.history.re_escalated, Disposition.ESCALATE.rank)
+        case.raise_to(_BY_RANK[rank], "re_escalated", "the verifier found it under-triaged")
 
 
 def _floors(case: _Case) -> None:

@@ -33,6 +33,7 @@ class History(Value):
     told: tuple[Told, ...] = ()  # of the whole project, in any order, the latest 500
     counts: tuple[tuple[int, int], ...] = ()  # (start of the minute, records of the incident's signatures in it)
     reopened_at: tuple[int, ...] = ()  # when this incident was re-opened
+    re_escalated: int = 0  # how often the verifier found this incident under-triaged in this episode
     first_seen: dict[str, int] = Field(default_factory=dict)  # when each service was first seen
     maintenance: tuple[Maintenance, ...] = ()
     deploys: tuple[Deploy, ...] = ()  # the recent ones
@@ -44,6 +45,7 @@ class History(Value):
         *,
         counts: Sequence[tuple[int, int]] = (),
         reopened_at: Sequence[int] = (),
+        re_escalated: int = 0,
         first_seen: dict[str, int] | None = None,
         maintenance: Sequence[Maintenance] = (),
         deploys: Sequence[Deploy] = (),
@@ -58,6 +60,7 @@ class History(Value):
             told=tuple(told[:MAX_TOLD]),
             counts=tuple(counts),
             reopened_at=tuple(reopened_at),
+            re_escalated=re_escalated,
             first_seen=first_seen or {},
             maintenance=tuple(maintenance),
             deploys=tuple(deploys),

@@ -80,6 +80,14 @@ class Matcher:
             key=lambda match: (-match.score, match.runbook_id),
         )
 
+    def pattern_hits(self, incident: Incident) -> dict[str, tuple[str, ...]]:
+        """By runbook id, its patterns that stand anywhere in the incident: for statistics of their use."""
+        found: dict[str, dict[str, None]] = {}
+        for problem in incident.problems[:MAX_PROBLEMS]:
+            for runbook_id, hits in self._hits(problem).items():
+                found.setdefault(runbook_id, {}).update(dict.fromkeys(self._patterns.patterns[h.pattern] for h in hits))
+        return {runbook_id: tuple(patterns) for runbook_id, patterns in found.items()}
+
     def _problem(self, problem: Problem, role: str, weight: float, incident: Incident) -> list[RunbookMatch]:
         matches = []
         for runbook_id, hits in self._hits(problem).items():

@@ -1,0 +1,196 @@
+"""The watch after an action. Pure: the pipeline runs the query, or counts the new records of the signatures itself.
+
+The count handed to `watch` is that of the records since the last look that succeeded (`checks[-1].at`, at first
+`started_at`). A look that fails leaves no check, so the next one covers its time too and nothing is missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import xxhash
+
+from incidentlens.model.clock import MINUTE
+from incidentlens.model.decisions import Check, Decision, Verification
+from incidentlens.model.incidents import Incident
+from incidentlens.model.terms import Disposition, Outcome
+from incidentlens.model.times import duration, utc
+from incidentlens.policy.model import Policy
+from incidentlens.runbooks.model import Runbook
+
+from .query import incident_query
+
+MAX_CHECKS = 50
+RELAPSE_FACTOR = 1.5  # each time it comes back, it must be quiet for half as long again
+MAX_QUIET = 4.0  # but never for more than four times the quiet time it began with, nor an hour more than the policy's
+FIRING_LIMIT = 60 * MINUTE  # a watch that finds no quiet for so long ends as still firing; another may begin
+ASK_LIMIT = 15 * MINUTE  # without an answer for so long it ends as inconclusive
+MIN_GROWTH = 20  # records: five times one record is no growth to wake anybody for
+_GROWTH_STEP = {
+    Disposition.NO_ACTION: 0,
+    Disposition.OBSERVE: 0,
+    Disposition.NEEDS_DEV: 1,
+    Disposition.NEEDS_ONCALL: 2,
+}
+
+
+def begin(
+    incident: Incident,
+    decision: Decision,
+    runbook: Runbook | None,
+    policy: Policy,
+    now: int,
+    service_label: str = "service",
+) -> Verification:
+    """A watch that begins at `now` (ns). Its query is the runbook's where it has one, else made of the incident.
+
+    The quiet time is the runbook's where it fits the incident, else the policy's; a re-opened incident must be quiet
+    for longer (hysteresis).
+    """
+    minutes = runbook.verification.quiet_minutes if runbook else policy.quiet_minutes
+    factor = min(RELAPSE_FACTOR ** min(incident.reopened, 8), MAX_QUIET)
+    own = runbook.verification.query if runbook else None
+    key = xxhash.xxh3_64(f"{incident.id}\n{decision.id}\n{now}".encode()).hexdigest()
+    return Verification(
+        id=f"v_{key}",
+        incident_id=incident.id,
+        started_at=now,
+        quiet_ns=round(minutes * MINUTE * factor),
+        query=own or incident_query(incident, service_label),
+        why=f"watching since {utc(now)}",
+    )
+
+
+def needs_watch(incident: Incident, verifications: Iterable[Verification]) -> bool:
+    """True where the incident is active and nothing watches it: begin a watch, after still_firing too."""
+    return incident.status.active and all(verification.outcome is not None for verification in verifications)
+
+
+def watch(
+    verification: Verification,
+    count: int | None,
+    now: int,
+    incident: Incident,
+    policy: Policy,
+) -> Verification:
+    """The verification after one more look at `now` (ns). `count` None: it could not be asked.
+
+    Ends (with `outcome` and `ended_at`) as resolved after the quiet time, re_escalated where it grows past what the
+    disposition allows, still_firing after an hour without quiet, inconclusive after 15 minutes without an answer.
+    Only `resolved` is the end of the incident; after the others begin another watch.
+    """
+    if verification.outcome is not None or now < _last_look(verification):
+        return verification  # over, or the clock went back
+    if count is None:
+        return _unanswered(verification, now)
+    if count > 0:
+        return _firing(verification, count, now, incident, policy)
+    return _quiet(verification, now, incident)
+
+
+def _last_look(verification: Verification) -> int:
+    return verification.checks[-1].at if verification.checks else verification.started_at
+
+
+def _unanswered(verification: Verification, now: int) -> Verification:
+    since = _last_look(verification)
+    if now - since < ASK_LIMIT:
+        why = f"no answer since {utc(since)}; the next look covers the time since then"
+        return verification.model_copy(update={"why": why})
+    return _end(verification, Outcome.INCONCLUSIVE, now, f"no answer for {duration(now - since)}, since {utc(since)}")
+
+
+def _quiet(verification: Verification, now: int, incident: Incident) -> Verification:
+    since = verification.quiet_since
+    if since is None:  # nothing since the last look; a record may be known that is younger than that
+        since = min(max(_last_look(verification), incident.last_seen), now)
+    elapsed = now - since
+    left = verification.quiet_ns - elapsed
+    note = f"quiet for {duration(elapsed)}" + (f", {duration(left)} to go" if left > 0 else "")
+    checks = list(verification.checks)
+    if checks and checks[-1].count == 0:
+        checks.pop()  # one row a stretch of quiet, so that 50 checks tell the whole story
+    checks.append(Check(at=now, count=0, note=note))
+    looked = verification.model_copy(
+        update={"quiet_since": since, "checks": tuple(checks[-MAX_CHECKS:]), "why": note},
+    )
+    if left > 0:
+        return looked
+    return _end(looked, Outcome.RESOLVED, now, f"no record since {utc(since)}: quiet for {duration(elapsed)}")
+
+
+def _firing(verification: Verification, count: int, now: int, incident: Incident, policy: Policy) -> Verification:
+    relapse = verification.quiet_since is not None
+    quiet_ns = verification.quiet_ns
+    note = f"{count:,} records in {duration(now - _last_look(verification))}"
+    if relapse:
+        limit = max(round(policy.quiet_minutes * MINUTE * MAX_QUIET), quiet_ns)
+        quiet_ns = min(round(quiet_ns * RELAPSE_FACTOR), limit)
+        note += f"; it had been quiet, and must now be for {duration(quiet_ns)}"
+    checks = list(verification.checks)
+    checks.append(Check(at=now, count=count, note=note))
+    looked = verification.model_copy(
+        update={
+            "quiet_since": None,
+            "quiet_ns": quiet_ns,
+            "checks": _bounded(checks),
+            "why": f"still firing: {note}",
+        },
+    )
+    grown = _outgrown(looked, incident, policy, now)
+    if grown:
+        return _end(looked, Outcome.RE_ESCALATED, now, grown)
+    firing_since = _firing_since(looked)
+    if now - firing_since >= max(FIRING_LIMIT, 6 * quiet_ns):
+        return _end(looked, Outcome.STILL_FIRING, now, f"no quiet for {duration(now - firing_since)}")
+    return looked
+
+
+def _bounded(checks: list[Check]) -> tuple[Check, ...]:
+    """Beyond 50, the oldest neighbours that both fired become one: the sum stays right."""
+    while len(checks) > MAX_CHECKS:
+        pair = next((i for i in range(len(checks) - 1) if checks[i].count and checks[i + 1].count), None)
+        if pair is None:
+            checks = checks[1:]
+            continue
+        total = checks[pair].count + checks[pair + 1].count
+        joined = Check(at=checks[pair + 1].at, count=total, note=f"{total:,} records in several looks")
+        checks[pair : pair + 2] = [joined]
+    return tuple(checks)
+
+
+def _firing_since(verification: Verification) -> int:
+    """The end of the last stretch of quiet, else the start of the watch."""
+    quiet = [check.at for check in verification.checks if check.count == 0]
+    return quiet[-1] if quiet else verification.started_at
+
+
+def _outgrown(verification: Verification, incident: Incident, policy: Policy, now: int) -> str:
+    """Why the disposition no longer does, or "". The policy's count limits, then its multiples for re-analysis:
+    observed incidents may grow to less than the first multiple, NEEDS_DEV to the second, NEEDS_ONCALL to the third."""
+    for rule in policy.count_escalations:
+        if rule.to.rank <= incident.disposition.rank:
+            continue
+        since = now - round(rule.window_minutes * MINUTE)
+        recent = sum(check.count for check in verification.checks if check.at > since)
+        if recent >= rule.count:
+            return (
+                f"under-triaged: {recent:,} records in {rule.window_minutes:g} minutes, where {rule.count:,} "
+                f"make it {rule.to} and it is {incident.disposition}"
+            )
+    step = _GROWTH_STEP.get(incident.disposition)
+    if step is None or step >= len(policy.reanalyse_at):
+        return ""
+    multiple = policy.reanalyse_at[step]
+    total = sum(check.count for check in verification.checks)
+    base = max(incident.analysed_count, 1)
+    if total < max(multiple * base, MIN_GROWTH):
+        return ""
+    return (
+        f"under-triaged: {total:,} more records since {utc(verification.started_at)}, at least {multiple} times the "
+        f"{base:,} it was analysed with, and it is only {incident.disposition}"
+    )
+
+
+def _end(verification: Verification, outcome: Outcome, now: int, why: str) -> Verification:
+    return verification.model_copy(update={"outcome": outcome, "ended_at": now, "why": why})
