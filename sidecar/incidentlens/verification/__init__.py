@@ -1,4 +1,4 @@
-"""Is it really over? Watches an incident's own LogQL after an action, and learns hints for runbooks from how it ends."""
+"""Is it really over? Watches an incident's own LogQL after an action, and draws hints for runbooks from the ends."""
 
 from .hints import Hint, PatternUse, RunbookOutcome, hints
 from .query import incident_query

@@ -46,7 +46,7 @@ class Hint(Value):
 
 
 def hints(outcomes: Iterable[RunbookOutcome], patterns: Sequence[PatternUse], now: int) -> list[Hint]:
-    """Hints in the order of the runbooks' ids. Ends of at least 5 incidents are needed for one about a runbook's use."""
+    """Hints in the order of the runbooks' ids; fewer than 5 ends say nothing about a runbook."""
     by_runbook: dict[str, list[RunbookOutcome]] = defaultdict(list)
     for outcome in outcomes:
         by_runbook[outcome.runbook_id].append(outcome)
