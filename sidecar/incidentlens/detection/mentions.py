@@ -13,11 +13,19 @@ _URL_HOST = re2.compile(
     r"(?i)\b[a-z][a-z0-9+.\-]{1,15}://(?:[^/@\s\"']{1,100}@)?([a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*(?::\d{1,5})?)"
 )
 _DOMAIN = re2.compile(
-    r"^[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:com|net|org|io|dev|app|cloud|local|internal|svc|cluster\.local|example|test)$"
+    r"^[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\."
+    r"(?:com|net|org|io|dev|app|cloud|local|internal|svc|cluster\.local|example|test)$"
 )
-_NAMES = re2.compile(
-    r"(?i)(?:\b(?:service|upstream|backend|dependency|host|server|from|to|by|calling|call|via|with|peer)[\s=:]+[\"'`\[]?)$"
+_BEFORE = re2.compile(
+    r"(?i)\b(?:service|upstream|backend|dependency|host|server|from|to|by|calling|call|called|via|with|peer|container|"
+    r"pod|deployment|job|process|app|component)[\s=:]+[\"'`\[(]?$"
 )
+_AFTER = re2.compile(
+    r"(?i)^[\"'`\])]?(?:[ _\-]service\b| (?:did not|does not|is not|is|was) "
+    r"(?:answer|respond|reachable|available|ready|"
+    r"down|unavailable|unreachable)| (?:answered|responded|returned|refused|rejected|timed out|unavailable|unreachable)\b)"
+)
+_POD_TAIL = re2.compile(r"^(.+?)(?:-[a-z0-9]*[0-9][a-z0-9]*){1,2}(?:-[a-z0-9]{5})?$")
 _SUFFIXES = ("service", "svc", "server", "app", "api", "worker", "backend", "deployment", "master", "primary", "0")
 _MAX_TEXT = 4_000
 _MAX_FOUND = 50
@@ -83,9 +91,13 @@ class Names:
             if candidate in self._words:
                 yield self._words[candidate]
                 return
-            if candidate in self._single and (host or port or self._follows_a_naming_word(text, start, token)):
+            if candidate in self._single and (host or port or _reads_as_name(text, start, token)):
                 yield self._single[candidate]
                 return
+        pod = _POD_TAIL.match(form) if "-" in form else None
+        if pod and (name := self._words.get(pod.group(1)) or self._single.get(pod.group(1))):
+            yield name
+            return
         if "." in bare and (nested := self._nested(token)):
             yield nested
             return
@@ -102,13 +114,11 @@ class Names:
                 return self._words[form]
         return None
 
-    @staticmethod
-    def _follows_a_naming_word(text: str, start: int, token: str) -> bool:
-        """`upstream payment`, `service=payment`; or the next word is `service`."""
-        after = text[start + len(token) : start + len(token) + 9].lower()
-        if after.lstrip(" -_").startswith("service"):
-            return True
-        return bool(_NAMES.search(text[max(0, start - 16) : start]))
+
+def _reads_as_name(text: str, start: int, token: str) -> bool:
+    """`upstream payment`, `service=payment`, `payment did not answer`, `payment service`."""
+    end = start + len(token)
+    return bool(_AFTER.search(text[end : end + 24]) or _BEFORE.search(text[max(0, start - 16) : start]))
 
 
 def _shared_prefix(names: list[str]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from incidentlens.model.clock import HOUR, SECOND
+from incidentlens.model.clock import HOUR
 from incidentlens.model.incidents import Suppression
+from incidentlens.model.times import utc
 
 from .settings import DetectionContext
 
@@ -23,12 +22,12 @@ def suppression(
     for window in context.maintenance:
         if window.starts_at <= onset < window.ends_at and (not window.services or service in window.services):
             reason = f": {window.reason}" if window.reason else ""
-            return Suppression(reason="maintenance", detail=f"maintenance until {_clock(window.ends_at)}{reason}")
+            return Suppression(reason="maintenance", detail=f"maintenance until {utc(window.ends_at)}{reason}")
     for deploy in context.deploys:
         if deploy.service == service:
             until = deploy.planned_until if deploy.planned_until is not None else deploy.at + context.deploy_grace
             if deploy.planned_until is not None and deploy.at <= onset < until and weight < 4:
-                return Suppression(reason="deploy", detail=f"planned deploy {deploy.version} until {_clock(until)}")
+                return Suppression(reason="deploy", detail=f"planned deploy {deploy.version} until {utc(until)}")
     if signature in context.noise:
         return Suppression(reason="noise", detail="a noise rule of the project names this signature")
     if context.learning:
@@ -37,12 +36,5 @@ def suppression(
     if first_seen is not None and weight < 4 and history_before >= _HISTORY_FOR_GRACE:
         until = first_seen + context.new_service_grace
         if onset < until:
-            return Suppression(reason="grace", detail=f"{service} is new: grace until {_clock(until)}")
+            return Suppression(reason="grace", detail=f"{service} is new: grace until {utc(until)}")
     return None
-
-
-def _clock(at: int) -> str:
-    try:
-        return datetime.fromtimestamp(at / SECOND, UTC).strftime("%H:%M:%S UTC")
-    except (OverflowError, OSError, ValueError):
-        return f"{at} ns"

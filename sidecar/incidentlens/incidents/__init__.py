@@ -1,0 +1,26 @@
+"""Incidents: problems joined with a reason each, what persons decide of it, and the suspected cause with its chain."""
+
+from .describe import severity_of, title_of
+from .grouping import MERGED_INTO, SPLIT_FROM, group
+from .persons import merge, relabel, split
+from .ranking import overall_ranking
+from .reanalysis import mark_analysed, needs_analysis
+from .rootcause import apply_root_cause, root_cause
+from .settings import GroupingSettings
+
+__all__ = [
+    "MERGED_INTO",
+    "SPLIT_FROM",
+    "GroupingSettings",
+    "apply_root_cause",
+    "group",
+    "mark_analysed",
+    "merge",
+    "needs_analysis",
+    "overall_ranking",
+    "relabel",
+    "root_cause",
+    "severity_of",
+    "split",
+    "title_of",
+]
