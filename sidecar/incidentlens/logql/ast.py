@@ -7,46 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-import re2
-
-from .errors import LogQLError
+from .regex import anchored
 
 MatchOp = Literal["=", "!=", "=~", "!~"]
 CompareOp = Literal["==", "!=", ">", ">=", "<", "<="]
 LineOp = Literal["|=", "!=", "|~", "!~", "|>", "!>"]
-
-
-@lru_cache(maxsize=1024)
-def anchored(pattern: str) -> Any:
-    """Compile a label matcher's regular expression: it must match the whole value, and `.` matches line feeds too.
-
-    Raises:
-        LogQLError: the expression is not RE2 syntax.
-    """
-    return compile_re2(f"^(?s:{pattern})$", shown=pattern)
-
-
-def compile_re2(pattern: str, shown: str | None = None) -> Any:
-    """Compile an RE2 expression; `shown` is how the error names it.
-
-    Raises:
-        LogQLError: the expression is not RE2 syntax.
-    """
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 8 << 20
-    shown = pattern if shown is None else shown
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else "invalid"
-        reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise LogQLError(f"error parsing regexp: {reason}: `{shown}`", hint="RE2 has no look-around") from None
-    except (UnicodeEncodeError, ValueError):
-        raise LogQLError(f"error parsing regexp: invalid UTF-8: `{shown}`") from None
 
 
 @dataclass(frozen=True, slots=True)
