@@ -1,10 +1,28 @@
-"""placeholder while the reading side is written"""
+"""The reading side over PostgreSQL: all parts over one pool."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg_pool
 
-class PostgresQueries:
-    def __init__(self, pool: Any) -> None:
+from .read_context import ReadContext
+from .read_incidents import ReadIncidents
+from .read_signatures import ReadSignatures
+from .read_stats import ReadStats
+from .session import Session, translated
+
+
+class PostgresQueries(ReadIncidents, ReadSignatures, ReadStats, ReadContext):
+    """See `store.queries.Queries`."""
+
+    def __init__(self, pool: psycopg_pool.AsyncConnectionPool[Any]) -> None:
         self._pool = pool
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncIterator[Session]:
+        with translated():
+            async with self._pool.connection() as connection:
+                yield Session(connection)

@@ -1,0 +1,105 @@
+"""What a person changes, over either store: an incident's status, and feedback. Each leaves an event behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from incidentlens.model.decisions import Feedback, IncidentEvent
+from incidentlens.model.incidents import Incident
+from incidentlens.model.terms import Outcome, Status
+
+from .base import NotFound, Store, StoreRefused, Transaction
+
+CLOSE = "closed"
+IGNORE = "ignored"
+REOPEN = "reopened"
+
+
+async def close(store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "") -> Incident:
+    """A person says it is over. Closing a closed one changes nothing. NotFound where there is none."""
+    return await _end(store, project, incident_id, Status.CLOSED, CLOSE, by, at, text)
+
+
+async def ignore(store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "") -> Incident:
+    """A person says it is nothing to look at. Ignoring an ignored one changes nothing. NotFound where there is none."""
+    return await _end(store, project, incident_id, Status.IGNORED, IGNORE, by, at, text)
+
+
+async def reopen(store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "") -> Incident:
+    """A person says it is not over. StoreRefused where it is still active, NotFound where there is none."""
+    async with store.transaction(project) as transaction:
+        incident = await _get(transaction, incident_id)
+        if incident.status.active:
+            raise StoreRefused(f"incident {incident_id} is {incident.status}; only one that is over can be reopened")
+        changed = incident.model_copy(
+            update={
+                "status": Status.OPEN,
+                "ended_at": None,
+                "updated_at": at,
+                "reopened": incident.reopened + 1,
+                "suppression": None,
+            }
+        )
+        await transaction.save_incident(changed)
+        await transaction.add_event(
+            IncidentEvent(incident_id=incident_id, at=at, kind=REOPEN, text=text or f"reopened by {by}", by=by)
+        )
+        return changed
+
+
+async def give_feedback(store: Store, project: str, feedback: Feedback) -> None:
+    """Keep what a person said, and an event of it. NotFound where there is no such incident."""
+    async with store.transaction(project) as transaction:
+        await _get(transaction, feedback.incident_id)
+        await transaction.add_feedback(feedback)
+        said = feedback.verdict.replace("_", " ")
+        await transaction.add_event(
+            IncidentEvent(
+                incident_id=feedback.incident_id,
+                at=feedback.at,
+                kind="feedback",
+                text=f"{said}: {feedback.text}" if feedback.text else said,
+                by=feedback.by,
+                data={"verdict": feedback.verdict, "service": feedback.service},
+            )
+        )
+
+
+async def change(
+    store: Store, project: str, incident_id: str, how: Callable[[Incident], Incident], event: IncidentEvent
+) -> Incident:
+    """Any other change by a person (labels, title, …): `how` gets the incident as it is now. NotFound, StoreRefused."""
+    async with store.transaction(project) as transaction:
+        changed = how(await _get(transaction, incident_id))
+        await transaction.save_incident(changed)
+        await transaction.add_event(event)
+        return changed
+
+
+async def _end(
+    store: Store, project: str, incident_id: str, status: Status, kind: str, by: str, at: int, text: str
+) -> Incident:
+    async with store.transaction(project) as transaction:
+        incident = await _get(transaction, incident_id)
+        if incident.status is status:
+            return incident
+        changed = incident.model_copy(update={"status": status, "ended_at": at, "updated_at": at})
+        await transaction.save_incident(changed)
+        for watch in await transaction.verifications(incident_id):
+            if watch.outcome is None:
+                await transaction.save_verification(
+                    watch.model_copy(
+                        update={"outcome": Outcome.INCONCLUSIVE, "ended_at": at, "why": f"{kind} by {by} meanwhile"}
+                    )
+                )
+        await transaction.add_event(
+            IncidentEvent(incident_id=incident_id, at=at, kind=kind, text=text or f"{kind} by {by}", by=by)
+        )
+        return changed
+
+
+async def _get(transaction: Transaction, incident_id: str) -> Incident:
+    incident = await transaction.incident(incident_id)
+    if incident is None:
+        raise NotFound(f"there is no incident {incident_id} in project {transaction.project}")
+    return incident
