@@ -1,4 +1,4 @@
-"""From incidentlens.yaml to what the sidecar runs on: every file it names is read, every secret and query is checked."""
+"""From incidentlens.yaml to what the sidecar runs on: every file it names is read, every query is checked."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from incidentlens import logql
+from incidentlens.actions import Actor
 from incidentlens.intake.loki import LokiSettings
 from incidentlens.model.clock import SECOND
 from incidentlens.model.signatures import SignatureRules
@@ -32,7 +33,7 @@ _T = TypeVar("_T", Policy, SignatureRules)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A named query as it is sent. `logql` has IncidentLens's and Loki's own streams left out unless they are wanted."""
+    """A named query as it is sent: `logql` leaves IncidentLens's and Loki's own streams out unless they are wanted."""
 
     name: str
     logql: str
@@ -63,8 +64,10 @@ class Project:
     loki: LokiSettings
     policy: Policy
     rules: SignatureRules
-    runbooks: tuple[Runbook, ...]
-    tokens: tuple[Token, ...]
+    runbooks: tuple[Runbook, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    templates: tuple[Path, ...] = ()  # folders whose templates replace the built-in ones by name
+    page_limit: int = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +161,23 @@ def _project(
             continue
         digest = hashlib.sha256(secret.get_secret_value().encode()).digest()
         tokens.append(Token(name, token.name, token.role, digest))
+    templates = tuple(base / folder for folder in project.templates)
+    for complaint in Actor(templates).check():
+        problems.extend(document.error((*place, "templates"), complaint).problems)
     if len(problems) > before or policy is None or rules is None:
         return None
-    return Project(name, project, tuple(queries), loki, policy, rules, tuple(runbooks), tuple(tokens))
+    return Project(
+        name=name,
+        config=project,
+        queries=tuple(queries),
+        loki=loki,
+        policy=policy,
+        rules=rules,
+        runbooks=tuple(runbooks),
+        tokens=tuple(tokens),
+        templates=templates,
+        page_limit=(project.loki or config.loki).page_limit,
+    )
 
 
 def _query(query: QueryConfig) -> Query | str:

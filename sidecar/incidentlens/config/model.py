@@ -6,7 +6,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from incidentlens.model.signatures import SignatureRules
 from incidentlens.policy.model import Policy
@@ -105,6 +114,7 @@ class ProjectConfig(Section):
     owners: dict[str, str] = Field(default_factory=dict)
     runbooks: tuple[Path, ...] = ()
     builtin_runbooks: bool = True
+    templates: tuple[Path, ...] = ()  # folders of *.md.j2 that replace the built-in texts
     policy: Policy | Path = Policy()
     signature_rules: SignatureRules | Path = SignatureRules()
     max_signatures: int = Field(default=20_000, ge=100, le=1_000_000)

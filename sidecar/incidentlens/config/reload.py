@@ -1,4 +1,4 @@
-"""Configuration, runbooks and policies are read again when a file changes; a bad file leaves the last good one in force."""
+"""Files are read again when they change; a bad file leaves the last good configuration in force."""
 
 from __future__ import annotations
 

@@ -1,0 +1,56 @@
+"""`incidentlens demo`: a failure from its first line to its verified end, on this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .console import fail, print_json, talk, unusable
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    scenario: str = typer.Option("db_cascade", "--scenario", help="See `incidentlens scenario list`."),
+    seed: int = typer.Option(1, "--seed", help="The same seed gives the same log."),
+    speed: float = typer.Option(1.0, "--speed", help="2 plays it in half the time."),
+    rate: float = typer.Option(50.0, "--rate", help="Everyday lines a second."),
+    loki: str | None = typer.Option(None, "--loki", help="A Loki of your own instead of the local one."),
+    tenant: str | None = typer.Option(None, "--tenant", help="X-Scope-OrgID for it."),
+    database: str | None = typer.Option(None, "--database", help="A PostgreSQL URL instead of the embedded one."),
+    keep: bool = typer.Option(False, "--keep", help="Keep everything in ./.incidentlens/demo."),
+    as_json: bool = typer.Option(False, "--json", help="At the end, the whole result as JSON on stdout."),
+) -> None:
+    """Play a failure and show the incident from its first line to its verified end."""
+    from incidentlens.demo.run import DemoError, Options, run, summary
+    from incidentlens.intake.errors import LokiError
+    from incidentlens.scenarios.generator import Scenario
+    from incidentlens.store.base import StoreError
+
+    try:
+        Scenario(scenario, seed, rate, speed)
+    except ValueError as error:
+        unusable(str(error))
+    logging.getLogger().setLevel(logging.ERROR)  # the story is told by the screen
+    options = Options(scenario, seed, speed, rate, loki, tenant, database, keep)
+    try:
+        result = asyncio.run(run(options, talk))
+    except (DemoError, LokiError, StoreError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        talk.print("stopped; nothing is left running")
+        raise typer.Exit(130) from None
+    table = Table(title="what happened", title_justify="left", show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in summary(result):
+        table.add_row(name, Text(value))
+    talk.print(table)
+    if as_json:
+        print_json(result)

@@ -1,0 +1,56 @@
+"""The demo's incidentlens.yaml: a real one, read by the real loader, so that it can be kept and gone on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .stack import Stack
+
+PROJECT = "shop"
+
+
+def write(stack: Stack, tenant: str | None, quiet_seconds: float, look_back_minutes: float) -> Path:
+    """Write the file and return it. The database's address goes into a file of its own, as a secret should."""
+    secret = stack.folder / "database-url"
+    secret.write_text(stack.database_url + "\n", "utf-8")
+    secret.chmod(0o600)
+    path = stack.folder / "incidentlens.yaml"
+    path.write_text(
+        f"""# The demo's configuration. `incidentlens demo --keep` leaves it here to go on with.
+version: 1
+loki:
+  url: "{stack.loki_url}"
+store:
+  url_file: database-url
+server:
+  listen: "127.0.0.1:{stack.web_port}"
+  public_url: "http://127.0.0.1:{stack.web_port}"
+  require_token: false
+projects:
+  {PROJECT}:
+{f'    tenant: "{tenant}"' if tenant else "    # no tenant: this Loki has none"}
+    service_label: service_name
+    interval: 2s
+    delay: 1s
+    overlap: 20s
+    window: 2m
+    look_back: {round(look_back_minutes)}m
+    queries:
+      - name: shop
+        logql: '{{env="shop"}}'
+    criticality:
+      checkout: 1.5
+      payment: 1.5
+    owners:
+      orders: team-orders
+      payment: team-payments
+      session: team-identity
+      inventory: team-stock
+      catalogue: team-catalogue
+    policy:
+      mode: shadow
+      quiet_minutes: {quiet_seconds / 60:.3f}
+""",
+        "utf-8",
+    )
+    return path

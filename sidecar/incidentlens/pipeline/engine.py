@@ -1,0 +1,287 @@
+"""One tick: records in, and everything that follows from them written in one transaction with the cursors.
+
+What is kept in memory (the reader's formats, the catalogue, the detector) can be thrown away at any moment: it is read
+from the store again when another sidecar ticked in between, or when a tick failed half-way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from incidentlens.config.loader import Project
+from incidentlens.detection import DetectionContext, DetectionSettings, Detector
+from incidentlens.incidents import GroupingSettings, group
+from incidentlens.intake.reading import EventReader
+from incidentlens.model.clock import HOUR, MINUTE, SECOND, Clock
+from incidentlens.model.decisions import Alert, Verification
+from incidentlens.model.records import record_id
+from incidentlens.model.signatures import SignatureCount
+from incidentlens.model.terms import Mode
+from incidentlens.signatures import Catalogue
+from incidentlens.store.base import Store, Transaction
+
+from .handling import Handling
+from .report import TickReport
+from .situation import Situation
+
+# Cursor rows that are not a query's: `@` cannot begin a query's name.
+_GENERATION = "@generation"
+_TAIL = 1 * SECOND
+# Ended incidents are looked at for likeness this far back.
+_SIMILAR = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a tick is given. `until` (ns) is the moment up to which the project has been read."""
+
+    lines: pl.DataFrame  # LINES; may repeat records that were taken in before
+    until: int
+    cursors: Mapping[str, int] = field(default_factory=dict)
+    alerts: Sequence[Alert] = ()
+    # What Loki counted for each verification that was asked about; None: count the tick's own records instead.
+    counts: Mapping[str, int | None] | None = None
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What a project's stages remember between ticks, all of it out of the store."""
+
+    generation: int
+    reader: EventReader
+    catalogue: Catalogue
+    detector: Detector
+    seen: dict[str, int]  # record id: ts, of the overlap
+    first_seen: dict[str, int]  # service: ns
+
+
+class Engine:
+    """Runs the stages for one project. Not for concurrent calls: the caller takes turns."""
+
+    def __init__(self, project: Project, store: Store, clock: Clock) -> None:
+        self.store = store
+        self._clock = clock
+        self._memory: _Memory | None = None
+        self.project = project
+        self.handling = Handling(project)
+
+    def configure(self, project: Project) -> None:
+        """A changed configuration, used from the next tick on."""
+        self.project = project
+        self.handling = Handling(project)
+        self._memory = None
+
+    async def tick(self, intake: Intake) -> TickReport:
+        """Take in `intake`. Raises StoreError with nothing written; then the same intake may be given again."""
+        began = time.perf_counter()
+        try:
+            async with self.store.transaction(self.project.name) as tx:
+                memory = await self._remember(tx)
+                report = await self._tick(tx, memory, intake)
+                memory.generation += 1
+                await tx.set_cursor(_GENERATION, memory.generation)
+        except BaseException:
+            self._memory = None  # the stages have moved on, the store has not
+            raise
+        report.seconds = time.perf_counter() - began
+        return report
+
+    async def sign(self, lines: pl.DataFrame) -> pl.DataFrame:
+        """Read and sign `lines` (LINES) in one go, for replay: the stages after it follow slice by slice."""
+        async with self.store.transaction(self.project.name) as tx:
+            memory = await self._remember(tx)
+        return memory.catalogue.sign(memory.reader.read(lines))
+
+    async def replay(self, signed: pl.DataFrame, intake: Intake) -> TickReport:
+        """The stages from detection on, over a slice that `sign` gave."""
+        report = TickReport(until=intake.until)
+        async with self.store.transaction(self.project.name) as tx:
+            return await self._advance(tx, await self._remember(tx), signed, intake, report)
+
+    async def learn(self, lines: pl.DataFrame) -> None:
+        """Take `lines` (LINES) into the baseline: nothing is found in them and nothing is told."""
+        try:
+            async with self.store.transaction(self.project.name) as tx:
+                memory = await self._remember(tx)
+                signed = memory.catalogue.sign(memory.reader.read(lines))
+                memory.detector.learn(signed)
+                await self._save_services(tx, memory, signed)
+                await self._save_stages(tx, memory, memory.detector.counts())
+                memory.generation += 1
+                await tx.set_cursor(_GENERATION, memory.generation)
+        except BaseException:
+            self._memory = None
+            raise
+
+    async def start_at(self, query: str, at: int) -> None:
+        """Where a query begins, after learning."""
+        async with self.store.transaction(self.project.name) as tx:
+            await tx.set_cursor(query, at)
+
+    async def watches(self) -> list[Verification]:
+        """The verifications under way."""
+        async with self.store.transaction(self.project.name) as tx:
+            return await tx.open_verifications()
+
+    async def _remember(self, tx: Transaction) -> _Memory:
+        generation = await tx.cursor(_GENERATION) or 0
+        if self._memory is not None and self._memory.generation == generation:
+            return self._memory
+        config = self.project.config
+        self._memory = _Memory(
+            generation=generation,
+            reader=EventReader(),
+            catalogue=Catalogue(await tx.templates(), self.project.rules, max_templates=config.max_signatures),
+            detector=Detector(DetectionSettings(window=config.window), await tx.detector_state()),
+            seen={},
+            first_seen=await tx.service_first_seen({}),
+        )
+        cursors = [await tx.cursor(query.name) for query in self.project.queries]
+        known = [cursor for cursor in cursors if cursor is not None]
+        if known:
+            since = min(known) - config.overlap
+            self._memory.seen = dict.fromkeys(await tx.seen(since), max(known))
+        return self._memory
+
+    async def _tick(self, tx: Transaction, memory: _Memory, intake: Intake) -> TickReport:
+        report = TickReport(until=intake.until)
+        lines = self._unseen(memory, intake, report)
+        events = memory.reader.read(lines.drop("id"))
+        lines, events = self._hold_back(lines, events, intake)
+        signed = memory.catalogue.sign(events)
+        await self._remember_seen(tx, memory, lines, intake)
+        return await self._advance(tx, memory, signed, intake, report)
+
+    async def _advance(
+        self, tx: Transaction, memory: _Memory, signed: pl.DataFrame, intake: Intake, report: TickReport
+    ) -> TickReport:
+        """The stages from detection on, over `signed`, at `intake.until`."""
+        now = intake.until
+        await self._save_services(tx, memory, signed)
+        for alert in intake.alerts:
+            await tx.save_alert(alert)
+        situation = await self._situation(tx, memory, now)
+        report.records = signed.height
+        problems = memory.detector.observe(signed, now, self._context(memory, situation, signed))
+        counts = memory.detector.counts()
+        await self._save_stages(tx, memory, counts)
+        report.problems = len(problems)
+        report.suppressed = sum(problem.suppressed is not None for problem in problems)
+        changed = group(problems, situation.live, now, self._grouping())
+        await self.handling.handle(tx, changed, signed, situation, counts, intake.counts, report)
+        for query, cursor in intake.cursors.items():
+            await tx.set_cursor(query, cursor)
+        return report
+
+    # -- intake ----------------------------------------------------------------------------------------------------
+
+    def _unseen(self, memory: _Memory, intake: Intake, report: TickReport) -> pl.DataFrame:
+        """The lines that were not taken in before, in order of time, with their ids in the column `id`."""
+        if intake.lines.is_empty():
+            return intake.lines.with_columns(pl.lit("", dtype=pl.String).alias("id"))
+        ids = [
+            record_id(stream, ts, line) for stream, ts, line in intake.lines.select("stream", "ts", "line").iter_rows()
+        ]
+        lines = intake.lines.with_columns(pl.Series("id", ids, dtype=pl.String))
+        fresh = lines.unique("id", keep="first", maintain_order=True)
+        if memory.seen:
+            fresh = fresh.filter(~pl.col("id").is_in(list(memory.seen)))
+        report.duplicates = lines.height - fresh.height
+        return fresh.sort("ts", maintain_order=True)
+
+    def _hold_back(
+        self, lines: pl.DataFrame, events: pl.DataFrame, intake: Intake
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Leave an event of many lines at the very end of the span for the next tick: its other lines may follow.
+
+        It is not remembered as seen, so the overlap brings it again, whole. Only once: then it is old enough.
+        """
+        if events.is_empty() or self.project.config.overlap < 2 * _TAIL:
+            return lines, events
+        open_ended = (
+            (pl.col("ts") > intake.until - _TAIL)
+            & ((pl.col("last") > pl.col("first")) | pl.col("exception").is_not_null())
+            & (pl.col("last") == pl.col("last").max().over("stream"))
+        )
+        held = events.filter(open_ended)
+        if held.is_empty():
+            return lines, events
+        ranges = held.select(pl.int_ranges("first", pl.col("last") + 1).alias("row")).explode("row")["row"]
+        streams = lines.with_row_index("row").filter(pl.col("row").is_in(ranges.to_list()))
+        keep = lines.with_row_index("row").join(streams.select("row"), on="row", how="anti").drop("row")
+        return keep, events.filter(~open_ended)
+
+    async def _remember_seen(self, tx: Transaction, memory: _Memory, lines: pl.DataFrame, intake: Intake) -> None:
+        """Keep the ids of the overlap, and forget older ones."""
+        edge = min(intake.cursors.values(), default=intake.until) - self.project.config.overlap
+        recent = lines.filter(pl.col("ts") >= edge).select("id", "ts")
+        pairs = [(str(found), int(ts)) for found, ts in recent.iter_rows()]
+        await tx.add_seen(pairs, edge)
+        memory.seen = {found: ts for found, ts in memory.seen.items() if ts >= edge}
+        memory.seen.update(pairs)
+
+    # -- what the stages need --------------------------------------------------------------------------------------
+
+    async def _situation(self, tx: Transaction, memory: _Memory, now: int) -> Situation:
+        policy = self.project.policy
+        cooldown = round(policy.cooldown_minutes * MINUTE)
+        back = max(
+            cooldown, round(2 * policy.storm.window_minutes * MINUTE), round(policy.flapping.window_minutes * MINUTE)
+        )
+        return Situation(
+            now=now,
+            live=await tx.live_incidents(now - max(cooldown, _SIMILAR)),
+            decisions=await tx.recent_decisions(now - back),
+            deploys=await tx.deploys(now - 2 * HOUR),
+            maintenance=await tx.maintenance(now),
+            alerts=await tx.active_alerts(now),
+            watches=await tx.open_verifications(),
+            first_seen=memory.first_seen,
+            known_services=self._configured_services(),
+        )
+
+    def _configured_services(self) -> frozenset[str]:
+        config = self.project.config
+        called = {service for callees in config.dependencies.values() for service in callees}
+        return frozenset({*config.criticality, *config.dependencies, *config.owners, *called})
+
+    def _context(self, memory: _Memory, situation: Situation, signed: pl.DataFrame) -> DetectionContext:
+        noise = signed.filter(pl.col("template").str.starts_with("noise rule: "))["signature"].unique()
+        policy = self.project.policy
+        return DetectionContext(
+            project=self.project.name,
+            known_services=situation.known_services,
+            criticality=self.project.config.criticality,
+            alerts=tuple(situation.alerts),
+            deploys=tuple(situation.deploys),
+            maintenance=tuple(situation.maintenance),
+            noise=frozenset(noise.to_list()),
+            service_first_seen=memory.first_seen,
+            learning=policy.mode is Mode.LEARN,
+            new_service_grace=round(policy.new_service_grace_minutes * MINUTE),
+            deploy_grace=round(policy.deploy_grace_minutes * MINUTE),
+        )
+
+    def _grouping(self) -> GroupingSettings:
+        return GroupingSettings(
+            window=self.project.config.window,
+            cooldown=round(self.project.policy.cooldown_minutes * MINUTE),
+            dependencies=self.project.config.dependencies,
+        )
+
+    async def _save_services(self, tx: Transaction, memory: _Memory, signed: pl.DataFrame) -> None:
+        if signed.is_empty():
+            return
+        firsts = dict(signed.group_by("service").agg(pl.col("ts").min()).iter_rows())
+        unknown = {name: ts for name, ts in firsts.items() if ts < memory.first_seen.get(name, ts + 1)}
+        if unknown:
+            memory.first_seen = await tx.service_first_seen(unknown)
+
+    async def _save_stages(self, tx: Transaction, memory: _Memory, counts: Sequence[SignatureCount]) -> None:
+        await tx.save_templates(memory.catalogue.changed())
+        await tx.add_counts(counts)
+        await tx.save_detector_state(memory.detector.changed_state())

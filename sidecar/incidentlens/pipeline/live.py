@@ -1,0 +1,323 @@
+"""The schedule: each project's queries, read from their cursors, taken in by the engine, again and again.
+
+A Loki that is away leaves the cursors where they are, so what was missed is read later, in order and in bounded
+steps. A database that is away does the same. Neither ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import polars as pl
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from incidentlens import logql
+from incidentlens.config.loader import Loaded, Project, Query
+from incidentlens.intake.alerts import fingerprint
+from incidentlens.intake.errors import LokiError
+from incidentlens.intake.loki import LokiClient
+from incidentlens.intake.paging import Window
+from incidentlens.intake.windows import Span, next_span
+from incidentlens.model.clock import SECOND, Clock
+from incidentlens.model.decisions import Alert
+from incidentlens.model.records import LINES, empty
+from incidentlens.store.base import Store, StoreError
+
+from . import metrics
+from .engine import Engine, Intake
+from .report import TickReport
+
+log = logging.getLogger(__name__)
+
+OnTick = Callable[[TickReport], Awaitable[None]]
+
+# One run takes at most this many steps of catching up, so that other projects get their turn.
+_STEPS_A_RUN = 20
+# The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
+_UNLEARNT_WINDOWS = 5
+
+
+@dataclass(slots=True)
+class Health:
+    """How a project stands, for /readyz, the pages and the metrics. Times in ns."""
+
+    cursors: dict[str, int] = field(default_factory=dict)
+    last_tick: int | None = None
+    error: str | None = None
+    failing_since: int | None = None
+    records: int = 0
+    cut: int = 0
+
+
+class ProjectRunner:
+    """Reads one project's queries and feeds its engine. One run at a time; `run` may be called by anyone."""
+
+    def __init__(
+        self,
+        project: Project,
+        store: Store,
+        clock: Clock,
+        client: LokiClient | None = None,
+        on_tick: OnTick | None = None,
+    ) -> None:
+        self.project = project
+        self._on_tick = on_tick
+        self.health = Health()
+        self._store = store
+        self._clock = clock
+        self._client = client or LokiClient(project.loki)
+        self.engine = Engine(project, store, clock)
+        self._turn = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Let a run under way finish, then hang up."""
+        async with self._turn:
+            await self._client.close()
+
+    async def run(self) -> None:
+        """Take in what is new, in as many bounded steps as it needs. Errors are counted and kept in `health`."""
+        async with self._turn:
+            try:
+                for _ in range(_STEPS_A_RUN):
+                    if not await self._step():
+                        break
+                self._well()
+            except (LokiError, StoreError) as error:
+                self._ill(error)
+
+    def replace(self, project: Project) -> None:
+        """A reloaded configuration: used from the next run on."""
+        if project.loki != self.project.loki:
+            old, self._client = self._client, LokiClient(project.loki)
+            task = asyncio.get_running_loop().create_task(old.close())
+            task.add_done_callback(lambda _: None)
+        self.project = project
+        self.engine.configure(project)
+
+    async def _step(self) -> bool:
+        """One step; True while there is more past to catch up."""
+        config, now = self.project.config, self._clock.now()
+        await self._start_if_new(now)
+        spans: dict[str, Span] = {}
+        frames: list[pl.DataFrame] = []
+        problems: list[LokiError] = []
+        for query in self.project.queries:
+            if query.metric:
+                continue
+            span = next_span(
+                self.health.cursors[query.name],
+                now,
+                delay=config.delay,
+                overlap=config.overlap,
+                step=config.catch_up_step,
+            )
+            if span is None:
+                continue
+            try:
+                read, cursor = await self._fetch(query, span)
+            except LokiError as error:
+                problems.append(error)  # the other queries go on; this one is read again from where it stands
+                continue
+            frames.extend(read)
+            spans[query.name] = Span(span.start, cursor, cursor, max(0, now - config.delay - cursor))
+        alerts = await self._metric_alerts(now)
+        if spans or alerts or not problems:
+            until = min((span.end for span in spans.values()), default=now - config.delay)
+            catching_up = any(span.catching_up for span in spans.values())
+            intake = Intake(
+                lines=pl.concat(frames) if frames else empty(LINES),
+                until=until if catching_up else max(until, now - config.delay),
+                cursors={name: span.cursor for name, span in spans.items()},
+                alerts=alerts,
+                counts=await self._watched_counts(now, catching_up=catching_up),
+            )
+            report = await self.engine.tick(intake)
+            self.health.cursors.update(intake.cursors)
+            self.health.last_tick = now
+            self.health.records += report.records
+            metrics.observe_tick(self.project.name, report, now - until)
+            if self._on_tick:
+                await self._on_tick(report)
+        if problems:
+            raise problems[0]
+        return any(span.catching_up for span in spans.values())
+
+    async def _start_if_new(self, now: int) -> None:
+        """Find the cursors; at the very first start learn from the past first, and tell nothing of it."""
+        if all(query.metric or query.name in self.health.cursors for query in self.project.queries):
+            return
+        async with self._store.transaction(self.project.name) as tx:
+            for query in self.project.queries:
+                cursor = None if query.metric else await tx.cursor(query.name)
+                if cursor is not None:
+                    self.health.cursors[query.name] = cursor
+        new = [query for query in self.project.queries if not query.metric and query.name not in self.health.cursors]
+        for query in new:
+            await self._learn(query, now)
+
+    async def _learn(self, query: Query, now: int) -> None:
+        config = self.project.config
+        end = now - config.delay - min(_UNLEARNT_WINDOWS * config.window, config.look_back // 2)
+        position = max(0, now - config.look_back)
+        budget = 4 * config.max_records_per_tick
+        log.info(
+            "%s/%s: first start, learning from the last %d s", self.project.name, query.name, (now - position) // SECOND
+        )
+        while position < end and budget > 0:
+            until = min(end, position + config.catch_up_step)
+            window = Window(self._client, query.logql, config.service_label, self.project.page_limit)
+            async for frame in window.read(position, until):
+                budget -= frame.height
+                await self.engine.learn(frame)
+            position = until
+        await self.engine.start_at(query.name, end)
+        self.health.cursors[query.name] = end
+
+    async def _fetch(self, query: Query, span: Span) -> tuple[list[pl.DataFrame], int]:
+        """The span's frames and where the query then stands: earlier than the span's end where the bound was met."""
+        window = Window(self._client, query.logql, self.project.config.service_label, self.project.page_limit)
+        frames, rows, cursor = [], 0, span.cursor
+        bound = self.project.config.max_records_per_tick
+        async for frame in window.read(span.start, span.end):
+            frames.append(frame)
+            rows += frame.height
+            newest = int(frame["ts"][-1])
+            if rows >= bound and newest > self.health.cursors[query.name]:
+                # Records of that very time may follow: it is read again, and what was seen is dropped.
+                cursor = newest
+                break
+        self.health.cut += window.fetched.cut
+        metrics.observe_fetch(self.project.name, query.name, window.fetched)
+        return frames, cursor
+
+    async def _metric_alerts(self, now: int) -> list[Alert]:
+        """Each series of a metric query above its bound, as an alert that lasts two intervals."""
+        alerts = []
+        for query in self.project.queries:
+            if not query.metric or query.above is None:
+                continue
+            at = now - self.project.config.delay
+            for series in await self._client.query_vector(query.logql, at):
+                value = float(series["value"][1])
+                if not value > query.above:
+                    continue
+                labels = {"alertname": query.name, **{str(k): str(v) for k, v in series["metric"].items()}}
+                alerts.append(
+                    Alert(
+                        fingerprint=fingerprint(labels),
+                        project=self.project.name,
+                        name=query.name,
+                        starts_at=at,
+                        ends_at=now + 2 * self.project.config.interval,
+                        labels=labels,
+                        annotations={"summary": f"{query.name} is {value:g}, above {query.above:g}"},
+                        query=query.logql,
+                    )
+                )
+        return alerts
+
+    async def _watched_counts(self, now: int, *, catching_up: bool) -> Mapping[str, int | None]:
+        """What each watched incident's own LogQL counts since its last look; None where Loki cannot say."""
+        if catching_up:
+            return {}  # the past is being read: the verifier looks again when it is up to date
+        counts: dict[str, int | None] = {}
+        for watch in await self.engine.watches():
+            since = watch.checks[-1].at if watch.checks else watch.started_at
+            until = now - self.project.config.delay
+            if until <= since:
+                continue
+            try:
+                counts[watch.id] = await self._count(watch.query, since, until)
+            except LokiError as error:
+                log.warning("%s: the verifier could not ask Loki: %s", self.project.name, error)
+                counts[watch.id] = None
+        return counts
+
+    async def _count(self, query: str, since: int, until: int) -> int:
+        text = logql.count_over(query, until - since)
+        return int(sum(float(series["value"][1]) for series in await self._client.query_vector(text, until)))
+
+    def _well(self) -> None:
+        if self.health.error is not None:
+            log.info("%s: well again", self.project.name)
+        self.health.error = self.health.failing_since = None
+
+    def _ill(self, error: Exception) -> None:
+        if self.health.error != str(error):
+            log.error("%s: %s", self.project.name, error)
+        self.health.error = str(error)
+        self.health.failing_since = self.health.failing_since or self._clock.now()
+        metrics.count_failure(self.project.name, type(error).__name__)
+
+
+class Sidecar:
+    """All projects on one schedule. `poke` runs a project at once, which is what an arriving alert does."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        store: Store,
+        clock: Clock,
+        on_tick: OnTick | None = None,
+    ) -> None:
+        self.loaded = loaded
+        self.store = store
+        self.clock = clock
+        self._on_tick = on_tick
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self.runners: dict[str, ProjectRunner] = {}
+
+    async def start(self) -> None:
+        for project in self.loaded.projects.values():
+            self._add(project)
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Stop the schedule and wait for the runs under way: nothing is cut in the middle."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for runner in self.runners.values():
+            await runner.close()
+
+    async def poke(self, project: str) -> None:
+        """Run the project now, not at its next tick."""
+        await self.runners[project].run()
+
+    async def first_run(self, project: str) -> None:
+        """Wait until the project has been read for the first time; its error stays in `health`."""
+        await self.runners[project].run()
+
+    async def reconfigure(self, loaded: Loaded) -> None:
+        """Take over a reloaded configuration: projects come, go and change without a restart."""
+        for name in self.runners.keys() - loaded.projects.keys():
+            self._scheduler.remove_job(name)
+            await self.runners.pop(name).close()
+        for name, project in loaded.projects.items():
+            runner = self.runners.get(name)
+            if runner is None:
+                self._add(project)
+                continue
+            changed = project.config.interval != runner.project.config.interval
+            runner.replace(project)
+            if changed:
+                self._scheduler.reschedule_job(name, trigger="interval", seconds=project.config.interval / SECOND)
+        self.loaded = loaded
+
+    def _add(self, project: Project) -> None:
+        runner = ProjectRunner(project, self.store, self.clock, on_tick=self._on_tick)
+        self.runners[project.name] = runner
+        # A run that takes longer than the interval is not doubled: the next one takes up all that came meanwhile.
+        self._scheduler.add_job(
+            runner.run,
+            "interval",
+            seconds=project.config.interval / SECOND,
+            id=project.name,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+            next_run_time=datetime.now(UTC),
+        )

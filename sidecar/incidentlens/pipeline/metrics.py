@@ -1,0 +1,56 @@
+"""Prometheus series of the sidecar. Labels are bounded: projects and queries come from the configuration."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from incidentlens.intake.paging import Fetched
+
+from .report import TickReport
+
+REGISTRY = CollectorRegistry()
+
+RECORDS = Counter("incidentlens_records_total", "Log records taken in", ["project"], registry=REGISTRY)
+CUT = Counter("incidentlens_records_cut_total", "Records that a bound kept out", ["project"], registry=REGISTRY)
+PROBLEMS = Counter("incidentlens_problems_total", "Problems found", ["project", "suppressed"], registry=REGISTRY)
+DECISIONS = Counter("incidentlens_decisions_total", "Decisions taken", ["project", "disposition"], registry=REGISTRY)
+NOTIFICATIONS = Counter("incidentlens_notifications_total", "Notifications", ["project", "state"], registry=REGISTRY)
+OUTCOMES = Counter("incidentlens_verifications_total", "Ended verifications", ["project", "outcome"], registry=REGISTRY)
+FAILURES = Counter("incidentlens_failures_total", "Runs that failed", ["project", "reason"], registry=REGISTRY)
+PAGES = Counter("incidentlens_loki_pages_total", "Pages read from Loki", ["project", "query"], registry=REGISTRY)
+ALERTS = Counter("incidentlens_alerts_received_total", "Alerts received", ["project", "result"], registry=REGISTRY)
+LAG = Gauge("incidentlens_lag_seconds", "Age of the newest record time taken in", ["project"], registry=REGISTRY)
+OPEN = Gauge("incidentlens_open_incidents", "Incidents that are open", ["project"], registry=REGISTRY)
+TICK = Histogram(
+    "incidentlens_tick_seconds",
+    "Time of one tick",
+    ["project"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)
+
+
+def observe_tick(project: str, report: TickReport, lag_ns: int) -> None:
+    """Count what a tick did."""
+    RECORDS.labels(project).inc(report.records)
+    PROBLEMS.labels(project, "no").inc(report.problems - report.suppressed)
+    PROBLEMS.labels(project, "yes").inc(report.suppressed)
+    for disposition in report.decisions:
+        DECISIONS.labels(project, disposition).inc()
+    for state in report.notifications:
+        NOTIFICATIONS.labels(project, state).inc()
+    for outcome in report.outcomes:
+        OUTCOMES.labels(project, outcome).inc()
+    LAG.labels(project).set(lag_ns / 1e9)
+    OPEN.labels(project).set(report.open_incidents)
+    TICK.labels(project).observe(report.seconds)
+
+
+def observe_fetch(project: str, query: str, fetched: Fetched) -> None:
+    """Count what one read of Loki did."""
+    PAGES.labels(project, query).inc(fetched.pages)
+    CUT.labels(project).inc(fetched.cut)
+
+
+def count_failure(project: str, reason: str) -> None:
+    FAILURES.labels(project, reason).inc()

@@ -1,0 +1,25 @@
+"""What one tick did, for the metrics and the demo's screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from incidentlens.model.incidents import Incident
+
+
+@dataclass(slots=True)
+class TickReport:
+    """Counts of one tick; `changed` are the incidents it touched, as they stand after it."""
+
+    until: int
+    records: int = 0
+    duplicates: int = 0
+    problems: int = 0
+    suppressed: int = 0
+    open_incidents: int = 0
+    watching: int = 0  # verifications that go on
+    seconds: float = 0.0
+    decisions: list[str] = field(default_factory=list)
+    notifications: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    changed: list[Incident] = field(default_factory=list)
