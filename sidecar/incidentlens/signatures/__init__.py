@@ -5,6 +5,21 @@
 """
 
 from .catalogue import Catalogue, CatalogueStats, Explanation
+from .files import LineSignature, as_messages, sign_file
+from .preview import Change, preview
 from .rules import RuleError, load_rules
+from .sampling import diverse_samples
 
-__all__ = ["Catalogue", "CatalogueStats", "Explanation", "RuleError", "load_rules"]
+__all__ = [
+    "Catalogue",
+    "CatalogueStats",
+    "Change",
+    "Explanation",
+    "LineSignature",
+    "RuleError",
+    "as_messages",
+    "diverse_samples",
+    "load_rules",
+    "preview",
+    "sign_file",
+]

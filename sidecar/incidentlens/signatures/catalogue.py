@@ -23,7 +23,7 @@ from incidentlens.model.signatures import SignatureRules, Template
 from incidentlens.model.terms import Level
 
 from . import names
-from .masks import digits, fired, shapes
+from .masks import COLOURS, digits, fired, shapes
 from .merging import Merge, Merger
 from .rules import Rules
 
@@ -148,6 +148,8 @@ class Catalogue:
         long = texts.filter(pl.col("text").str.len_bytes() > MAX_TEXT).height
         self._truncated += long
         text = pl.col("text").str.head(MAX_TEXT) if long else pl.col("text")
+        if texts["text"].str.contains("\x1b", literal=True).any():
+            text = text.str.replace_all(COLOURS, "")
         rule = self._rules.matching(text, pl.col("service")) if self._rules.listed else pl.lit(None, dtype=pl.Int32)
         columns = digits(self._rules.masked(text))
         # Distinct texts first, unless nearly all are: then finding each one's row again costs more than it saves.

@@ -19,16 +19,20 @@ from typing import NamedTuple
 import polars as pl
 
 PLACEHOLDER = "<*>"
+COLOURS = r"\x1b\[[0-9;]*[A-Za-z]"
 
 _DIGITS = r"(?-u:[A-Za-z_]*[0-9][A-Za-z0-9_]*)"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?:[a-z]{1,6})?"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:[a-z]{1,6})?"
-_CLOCK = r"[ ,T]+0:0(?::0)?(?:[.,]0)?(?: ?Z| [AP]M)?(?: [A-Z]{2,4})?(?: ?[-+]0)?"
+_ZONE = r"(?:UTC|GMT|MSK|SGT|HKT|[BIJK]ST|AE[SD]T|[CEW]E?S?T|[ECMP]DT|[ECMP]ST)"
+_CLOCK = rf"[ ,T]+0:0(?::0)?(?:[.,]0)?(?: ?Z| [AP]M)?(?: {_ZONE}\b)?(?: ?[-+]0)?"
 _TOP_LEVEL = (
     r"(?:com|net|org|edu|gov|mil|int|info|io|dev|app"
     r"|local|localdomain|internal|intranet|lan|corp|home|arpa|svc|cluster)"
 )
 _END = r"\s\"'`,;)\]}>|"  # what ends an unquoted value
+_QUOTED = r'(?:[^"\\]|\\.)*'
+_TELLING = r"msg|message|error|err|event|reason|exception|cause|error_message|errorMessage|detail"
 _UNITS = (
     r"(?:(?:nano|micro|milli)?sec(?:ond)?s?|ns|us|µs|μs|ms|s|min(?:ute)?s?|h|hours?|hrs?|days?"
     r"|[kKMGTP]?i?[bB](?:ytes?|its?)?(?:/s|ps)?|bytes?|bits?|[kKMG]?Hz|percent|%)"
@@ -46,30 +50,44 @@ class Mask(NamedTuple):
 
 SHAPES: tuple[Mask, ...] = (
     Mask("rules", r"([*][*])[*]+|(={2})=+|(-{2})-+|(_{2})_+|(#{2})#+|([.]{2})[.]+", "$1$2$3$4$5$6", "drawn lines"),
-    Mask("json", r'"([\w.@-]+)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\w.+-]+)', "$1=0", "values of JSON keys"),
+    Mask(
+        "telling",
+        rf'"?\b({_TELLING})"?(?:\s*:\s*|=)"({_QUOTED})"',
+        "$1: $2",
+        "what a message or error field says: kept",
+    ),
+    Mask("telling_word", rf"\b({_TELLING})=(\w)", "$1: $2", "the same without quotes"),
+    Mask("json", rf'"([\w.@-]+)"\s*:\s*(?:"{_QUOTED}"|[\w.+-]+)', "$1=0", "values of JSON keys"),
+    Mask("json_key", r'"([\w.@-]+)"\s*:', "$1:", "JSON keys of objects and lists: kept"),
     Mask("request", r'"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE) [^"]*"', "$1 0", "HTTP request lines"),
     Mask("url", rf"\b[a-zA-Z][a-zA-Z0.+-]*://[^{_END}]+", "0", "URLs"),
-    Mask("email", r"[\w.+-]+@\w[\w-]*(?:\.[\w-]+)+", "0", "e-mail addresses"),
-    Mask("quoted", r'"[^"]*"|`[^`]*`', "0", "quoted strings"),
+    Mask("email", r"(?-u:[\w.+-]+@\w[\w-]*(?:\.[\w-]+)+)", "0", "e-mail addresses"),
+    Mask("quoted", rf'"{_QUOTED}"|`[^`]*`', "0", "quoted strings"),
     Mask("apostrophes", r"(^|[\s(\[{=:,<])'[^']*'", "${1}0", "strings in single quotes"),
     Mask(
         "date",
-        rf"\b(?:{_DAY},? )?(?:{_MONTH},? 0(?:,? 0)?|0[ -]{_MONTH}[ -]0)(?:{_CLOCK})?(?: 0)?\b",
+        rf"\b(?:{_DAY},? )?(?:{_MONTH},? 0|0[ -]{_MONTH}[ -]0)(?:{_CLOCK}(?: 0)?|,? 0(?:{_CLOCK})?)?\b",
         "0",
         "dates written with the month's name",
     ),
     Mask("ipv6", r"(?:::|\b(?:0|[a-fA-F]{1,4}):{1,2})+0(?:::?(?:0|[a-fA-F]{1,4})\b)*", "0", "addresses with colons"),
     Mask("windows_path", rf"\b[A-Za-z]:[\\/][^{_END}]*|\\\\?[\w.$-]+\\[^{_END}]*", "0", "Windows paths"),
-    Mask("path", rf"(^|[\s(\[{{=:,<@-])(?:\.{{0,2}}|~)/[^{_END}:(]+", "${1}0", "paths"),
+    Mask("path", rf"(^|[\s(\[{{=:,>@-])(?:\.{{0,2}}|~)/[^{_END}:(]+", "${1}0", "paths"),
     Mask(
         "host",
-        rf"\b\w[\w-]*(?:\.\w[\w-]*)*\.{_TOP_LEVEL}\b(?::0)?|\b\w[\w-]*(?:\.[\w-]+)+\.[a-z]{{2}}\b(?::0)?",
-        "0",
+        rf"\b(?-u:[\w-]+\.)+(?:{_TOP_LEVEL}|(?-u:[\w-]+\.[a-z]{{2}}))(?::0)?([^\w.:-]|[.:]\s|[.:]?$)",
+        "0$1",
         "host names",
     ),
     Mask("value", rf"(\w)=[^{_END}=][^{_END}]*", "$1=0", "values of keys: key=value"),
     Mask("spaced_value", rf"(\w) =( ?)[^{_END}=>~][^{_END}]*", "$1 =${2}0", "values of keys: key = value"),
     Mask("late_value", rf"(\w)= ([^{_END}=>~]+)([{_END}]|$)", "$1= 0$3", "values of keys: key= value"),
+    Mask(
+        "identifier",
+        r"\b((?:[A-Za-z_]*(?:[a-z]I[dD]|_id|[uU][uU][iI][dD])|id|Id|ID): ?)\w[\w-]*",
+        "${1}0",
+        "what follows the name of an id",
+    ),
     Mask("user", r"\b(for|by|of|from|as|to) (user|account|login) (\w[\w.$\\-]*)", "$1 $2 0", "names of users"),
     Mask(
         "number",
@@ -79,9 +97,17 @@ SHAPES: tuple[Mask, ...] = (
     ),
     Mask("unit", rf"\b0 ?{_UNITS}\b", "0", "numbers with units"),
     Mask("about", r"(^|[\s(=:])[<>~≈]0\b", "${1}0", "about, less and more than a number"),
-    Mask("list", r"\b0(?:(?:, ?| |;|:|/)0\b)+", "0", "several values in a row"),
+    Mask("words", r"\[[\w.$-]+(?:, ?[\w.$-]+)+\]", "[0]", "lists in brackets"),
+    Mask("list", r"\b0+(?:(?:, ?| |;|:|/)0+\b)+|00+", "0", "several values in a row"),
 )
 _ROUNDS = 4  # a mask can make room for one before it; the fixed point is reached in two or three
+
+
+def decolour(texts: pl.Series) -> pl.Series:
+    """Texts without terminal colours, which would glue a number to the word after them."""
+    if not texts.str.contains("\x1b", literal=True).any():
+        return texts
+    return texts.str.replace_all(COLOURS, "")
 
 
 def digits(texts: pl.Expr) -> pl.Expr:
@@ -107,13 +133,13 @@ def shapes(texts: pl.Series) -> pl.Series:
 
 def mask(texts: pl.Series) -> pl.Series:
     """Both steps: messages in, masked texts out, in the same order."""
-    return shapes(_digits(texts))
+    return shapes(_digits(decolour(texts)))
 
 
 def fired(text: str) -> tuple[str, list[tuple[Mask, str]]]:
     """The masked text of one message, and the masks that changed it with the text after each (for `explain`)."""
     steps: list[tuple[Mask, str]] = []
-    series = _digits(pl.Series([text]))
+    series = _digits(decolour(pl.Series([text])))
     if series[0] != text:
         steps.append((Mask("digits", _DIGITS, "0", "words with digits"), _placed(series)[0]))
     series = _tidy(series)
@@ -135,8 +161,7 @@ def _digits(texts: pl.Series) -> pl.Series:
 
 def _tidy(texts: pl.Series) -> pl.Series:
     own = texts.str.replace_all(PLACEHOLDER, "0", literal=True)
-    plain = own.str.replace_all(r"\x1b\[[0;]*m?", "")  # colours, after `digits`
-    return plain.str.replace_all(r"[\s\x00-\x1f\x7f]+", " ").str.strip_chars(" ")
+    return own.str.replace_all(r"[\s\x00-\x1f\x7f]+", " ").str.strip_chars(" ")
 
 
 def _placed(texts: pl.Series) -> pl.Series:

@@ -1,0 +1,114 @@
+"""A file's signatures, one a physical line: `incidentlens signatures FILE`."""
+
+from __future__ import annotations
+
+import gzip
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypedDict, cast
+
+import polars as pl
+
+from incidentlens.model.records import LINES, empty
+from incidentlens.model.signatures import SignatureRules
+
+from .catalogue import Catalogue
+
+CHUNK = 65_536  # lines
+MAX_LINE = 1_000_000  # bytes of a line that are read; what is longer is cut
+
+Read = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+class LineSignature(TypedDict):
+    """One line of output. `line` counts from 1."""
+
+    line: int
+    signature: str
+    template: str
+
+
+def sign_file(
+    path: str | Path,
+    rules: SignatureRules | None = None,
+    *,
+    read: Read | None = None,
+    catalogue: Catalogue | None = None,
+) -> Iterator[LineSignature]:
+    """Every line of a file (or `.gz`) with its signature, in the file's order.
+
+    Lines are events of their own here: nothing is joined. `read` makes EVENTS of LINES, one row a row, headers
+    stripped; without it the line is the message. The whole file is read before the first line is given, because later
+    lines may prove that two templates are one: 4 bytes a line and the catalogue are kept, never the lines.
+    OSError where the file cannot be read.
+    """
+    catalogue = catalogue or Catalogue(rules=rules)
+    names: dict[str, int] = {}
+    codes = array("I")
+    for chunk in _chunks(Path(path)):
+        events = read(chunk) if read else as_messages(chunk)
+        if len(events) != len(chunk):
+            raise ValueError(
+                f"the reader gave {len(events)} events for {len(chunk)} lines; it must not join lines here"
+            )
+        signed = catalogue.sign(events)["signature"]
+        codes.extend(names.setdefault(name, len(names)) for name in signed)
+    final: list[tuple[str, str]] = []
+    for name in names:
+        resolved = catalogue.resolve(name)
+        template = catalogue.template(resolved)
+        final.append((resolved, template.template if template else ""))
+    for number, code in enumerate(codes, start=1):
+        signature, template_text = final[code]
+        yield {"line": number, "signature": signature, "template": template_text}
+
+
+def as_messages(lines: pl.DataFrame) -> pl.DataFrame:
+    """LINES as EVENTS whose message is the line itself: for text that has no header."""
+    index = pl.int_range(pl.len(), dtype=pl.Int64)
+    return lines.with_columns(
+        level=pl.lit("unknown"),
+        format=pl.lit("plain"),
+        message=pl.col("line"),
+        exception=pl.lit(None, dtype=pl.String),
+        trace_id=pl.lit(None, dtype=pl.String),
+        event_ts=pl.lit(None, dtype=pl.Int64),
+        first=index,
+        last=index,
+    )
+
+
+def _chunks(path: Path) -> Iterator[pl.DataFrame]:
+    with _open(path) as file:
+        number = 0
+        while True:
+            lines: list[str] = []
+            while len(lines) < CHUNK:
+                raw = file.readline(MAX_LINE)
+                if not raw:
+                    break
+                if not raw.endswith(b"\n") and len(raw) == MAX_LINE:
+                    while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                        pass
+                lines.append(raw.rstrip(b"\r\n").decode("utf-8", "replace"))
+            if not lines:
+                return
+            yield _frame(lines, number)
+            number += len(lines)
+
+
+def _frame(lines: list[str], number: int) -> pl.DataFrame:
+    frame = pl.DataFrame({"line": lines}, schema={"line": pl.String})
+    filled = frame.select(
+        ts=pl.int_range(number, number + len(lines), dtype=pl.Int64),  # no time known: the line's place, so order stays
+        service=pl.lit("unknown"),
+        stream=pl.lit("{}"),
+        metadata=pl.lit(None, dtype=pl.String),
+        line=pl.col("line"),
+    )
+    return pl.concat([empty(LINES), filled])
+
+
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
