@@ -1,0 +1,248 @@
+"""The formats with a header of their own that cannot be learnt field by field, and the wrappers around lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+import re2
+
+from . import levels
+from .header import SYSLOG_TAIL
+from .node import HeaderNode
+from .stamps import BY_NAME as STAMP
+
+_WORD_LEVEL = r"(?P<level>[A-Za-z]{3,13}[0-9]?)"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A named format: its node, and by which part of a sample it must be recognised at least."""
+
+    node: HeaderNode
+    probe: re2._Regexp
+    share: float = 0.0
+
+
+def _syslog_level(priorities: pl.Series) -> pl.Series:
+    severity = priorities.cast(pl.Int64, strict=False) % 8
+    return severity.replace_strict(dict(enumerate(levels.SYSLOG)), default=None, return_dtype=pl.String).alias("level")
+
+
+def _redis_level(marks: pl.Series) -> pl.Series:
+    return marks.replace_strict(levels.REDIS, default=None, return_dtype=pl.String).alias("level")
+
+
+def _php_level(names: pl.Series) -> pl.Series:
+    table = {"parse error": "error", "fatal error": "fatal", "catchable fatal error": "error", "recoverable fatal error": "error",
+             "warning": "warn", "core warning": "warn", "notice": "info", "deprecated": "warn", "strict standards": "info"}  # fmt: skip
+    return names.str.to_lowercase().replace_strict(table, default=None, return_dtype=pl.String).alias("level")
+
+
+def _access_message(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    """What an access log's signature is built from: method, path and status; the query, the agent and times vary.
+
+    A server error is the server's failure; a client's error is the client's.
+    """
+    path = pl.col("uri").str.extract(r"^([^?#]*)", 1)
+    request = pl.concat_str(pl.col("method"), pl.lit(" "), path, pl.lit(" "), pl.col("status"), ignore_nulls=False)
+    text = pl.coalesce(request, pl.concat_str(pl.lit("- "), pl.col("status")))
+    status = pl.col("status")
+    level = pl.when(status >= "500").then(pl.lit("error")).when(status.is_not_null()).then(pl.lit("info"))
+    made = found.select(text.alias("message"), level.alias("level"), pl.col("status").is_not_null().alias("head"))
+    result["message"], result["level"] = made["message"], made["level"]
+
+
+_REQUEST = r'"(?:(?P<method>[A-Z]{2,20}) (?P<uri>[^ "]*)(?: [^"]*)?|[^"]*)"'
+
+
+def _whole(pattern: str) -> str:
+    """A pattern whose header is all that it matches."""
+    return f"^(?P<head>{pattern})"
+
+
+def _make() -> list[Known]:
+    known: list[Known] = []
+
+    def add(
+        name: str,
+        pattern: str,
+        stamp: str | None = None,
+        *,
+        level: Callable[[pl.Series], pl.Series] = levels.read_names,
+        share: float = 0.0,
+        strict: bool = False,
+        default: str | None = None,
+        wrapper: bool = False,
+        finish: Callable[[dict[str, pl.Series], pl.DataFrame], None] | None = None,
+    ) -> None:
+        node = HeaderNode(
+            name, _whole(pattern), STAMP[stamp] if stamp else None, level, strict, default, wrapper, finish
+        )
+        known.append(Known(node, re2.compile(node.pattern), share))
+
+    iso = {name: STAMP[name].pattern for name in ("iso_t", "iso")}
+
+    # Wrappers: what follows is a line of some other format.
+    add(
+        "cri",
+        iso["iso_t"] + r" (?P<writer>stdout|stderr) (?P<flag>[PF])(?:[:][^ ]*)? ",
+        "iso_t",
+        wrapper=True,
+        finish=_partial,
+    )
+    add("compose", r"(?P<writer>[A-Za-z0-9][A-Za-z0-9_.-]*[-_][0-9]{1,4}) +\| ?", wrapper=True, share=0.8)
+    add(
+        "syslog5424",
+        r"<(?P<level>[0-9]{1,3})>1 "
+        + iso["iso_t"]
+        + r" [^ ]+ (?P<service>[^ ]+) [^ ]+ [^ ]+ (?:-|(?:\[(?:[^\]\\\"]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?:\x{FEFF})?|$)",
+        "iso_t",
+        level=_syslog_level,
+    )
+    add(
+        "syslog5424",
+        iso["iso_t"]
+        + r" [^ ]+ (?P<service>[A-Za-z][^ :]*) (?:[0-9]+|-) (?:-|[A-Za-z0-9_.-]+) (?:- |(?:\[[^\]]* level=\"(?P<level>[A-Za-z]+)\"[^\]]*\]|\[[A-Za-z0-9.]+@[0-9]+(?: [^\]]*)?\]) ?)",
+        "iso_t",
+    )
+    add("syslog", r"<(?P<level>[0-9]{1,3})>" + STAMP["syslog"].pattern + SYSLOG_TAIL, "syslog", level=_syslog_level)
+    add("syslog", r"<(?P<level>[0-9]{1,3})>" + iso["iso_t"] + SYSLOG_TAIL, "iso_t", level=_syslog_level)
+    # Web servers and proxies. haproxy's own line stands behind a syslog header.
+    add(
+        "access",
+        r"(?:[^ \[\"]+ ){2,6}\[" + STAMP["clf"].pattern + r"\] " + _REQUEST + r" (?P<status>[1-5][0-9]{2})(?: .*|$)",
+        "clf",
+        finish=_access_message,
+    )
+    add(
+        "haproxy",
+        r"[^ ]+:[0-9]+ \["
+        + STAMP["clf"].pattern
+        + r"\] [^ ]+ [^ ]+ [-0-9/+]+ (?P<status>[1-5][0-9]{2}) .*?"
+        + _REQUEST
+        + ".*",
+        "clf",
+        finish=_access_message,
+    )
+    add(
+        "envoy",
+        r"\[" + STAMP["iso_t"].pattern + r"\] " + _REQUEST + r" (?P<status>[0-9]{3})(?: .*|$)",
+        "iso_t",
+        finish=_access_message,
+    )
+    add(
+        "access",
+        r"(?P<client>[0-9a-fA-F.:]+)(?::[0-9]+)? - (?:- )?" + _REQUEST + r" (?P<status>[1-5][0-9]{2})(?: .*|$)",
+        finish=_access_message,
+    )
+    # Go's klog and glog.
+    add(
+        "klog",
+        r"(?P<level>[IWEF])"
+        + r"(?P<ts>[01][0-9][0-3][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2})[.](?P<frac>[0-9]{6}) +[0-9]+ [^ \]]+:[0-9]+\] ?",
+        "klog",
+        level=levels.read_letters,
+    )
+    add(
+        "klog",
+        r"(?P<level>[IWEF])" + STAMP["compact_space"].pattern + r" +[0-9]+ [^ \]]+:[0-9]+\] ?",
+        "compact_space",
+        level=levels.read_letters,
+    )
+    # Databases and brokers.
+    pg_tail = r"(?: [^ ]+)? \[[0-9]+(?:-[0-9]+)?\](?::)?(?: [^ ]+@[^ ]*| [^ :]+,[^ :]+)?(?: [a-z]+=[^ ]*)*[ :]*(?P<level>DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY|LOCATION):  ?"
+    add("postgresql", STAMP["iso"].pattern + pg_tail, "iso")
+    add(
+        "mysql",
+        STAMP["iso_t"].pattern + r"[ \t]+[0-9]+ \[(?P<level>[A-Za-z]+)\](?: \[MY-[0-9]+\] \[[A-Za-z0-9_]+\])? ",
+        "iso_t",
+        finish=_mysql_note,
+    )
+    add("mysql_slow", r"# Time: " + STAMP["iso_t"].pattern, "iso_t", finish=_slow_query)
+    add("redis", r"[0-9]+:[A-Z] " + STAMP["d_mon_y"].pattern + r" (?P<level>[.*#-]) ", "d_mon_y", level=_redis_level)
+    add(
+        "redis",
+        r"\[[0-9]+\] (?P<ts>[0-9]{1,2} [A-Z][a-z]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})[.](?P<frac>[0-9]{3}) (?P<level>[.*#-]) ",
+        "redis_old",
+        level=_redis_level,
+    )
+    add(
+        "mongodb",
+        STAMP["iso_t"].pattern + r" (?P<level>[FEWID])[1-5]? +[A-Z-]+ +\[[^\]]*\] ",
+        "iso_t",
+        level=levels.read_letters,
+    )
+    add("rabbitmq", r"=(?P<level>[A-Z]+) REPORT==== " + STAMP["d-mon-y::"].pattern + r" ===", "d-mon-y::")
+    # Languages and frameworks.
+    add(
+        "ruby",
+        r"(?P<level>[DIWEFA]), \[" + STAMP["iso_t"].pattern + r" ?#[0-9]+\] +[A-Z]+ -- [^:]*: ?",
+        "iso_t",
+        level=levels.read_letters,
+    )
+    add(
+        "php",
+        r"\[" + STAMP["d-mon-y"].pattern + r"(?: [A-Za-z_/]+)?\] PHP (?P<level>[A-Za-z ]{5,24}):  ?",
+        "d-mon-y",
+        level=_php_level,
+    )
+    add(
+        "php",
+        r"PHP (?P<level>(?:Fatal|Parse|Catchable fatal|Recoverable fatal) error|Warning|Notice|Deprecated):  ?",
+        level=_php_level,
+    )
+    add(
+        "dotnet",
+        r"(?P<level>trce|dbug|info|warn|fail|crit): (?P<logger>[A-Za-z0-9_.`+<>]+)\[[0-9]+\] ?",
+        level=_dotnet_level,
+    )
+    add("python", r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?P<logger>[A-Za-z0-9_.]+):")
+    add(
+        "zap",
+        STAMP["iso_t"].pattern
+        + r"\t(?P<level>[A-Za-z]{4,6})\t(?:[^\t]+[.][a-z]+:[0-9]+\t|[a-z0-9_./-]+\t[^\t]+[.][a-z]+:[0-9]+\t)?",
+        "iso_t",
+        strict=True,
+    )
+    add("dmesg", r"\[ *[0-9]{1,7}[.][0-9]{6}\] ?", share=0.5)
+    # A level and nothing else before the message.
+    add(
+        "level",
+        r"[\[(<]?" + _WORD_LEVEL + r"(?:[\])>]+[ \t]*:?[ \t]*(?:-[ \t]+)?|:[ \t]*|[ \t]+-[ \t]+|[ \t]*\|[ \t]*)",
+        level=_header_names,
+        strict=True,
+        share=0.2,
+    )
+    return known
+
+
+def _header_names(names: pl.Series) -> pl.Series:
+    return levels.read_names(names, levels.HEADER_NAMES)
+
+
+def _dotnet_level(names: pl.Series) -> pl.Series:
+    table = {"trce": "trace", "dbug": "debug", "info": "info", "warn": "warn", "fail": "error", "crit": "fatal"}
+    return names.replace_strict(table, default=None, return_dtype=pl.String).alias("level")
+
+
+def _partial(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    result["partial"] = found["flag"] == "P"
+
+
+def _mysql_note(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    result["level"] = result["level"].fill_null("info")  # [System] and [Note]
+
+
+def _slow_query(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    """The header is the whole line: the message comes with the lines that follow."""
+    level = pl.Series("level", ["info"], dtype=pl.String).new_from_index(0, len(found))
+    result["level"] = level
+
+
+_ALL = _make()
+_WEAK = frozenset(("python", "dmesg", "level"))
+KNOWN: tuple[Known, ...] = tuple(known for known in _ALL if known.node.name not in _WEAK)
+# Headers so slight that they count only where nothing else fits.
+WEAK: tuple[Known, ...] = tuple(known for known in _ALL if known.node.name in _WEAK)

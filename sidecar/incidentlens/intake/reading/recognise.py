@@ -1,0 +1,114 @@
+"""Which formats a stream is written in, told from a sample of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from . import header, logfmt, structured
+from .formats import KNOWN, WEAK, Known
+from .node import HeaderNode, Node
+
+_ROUNDS = 6  # formats mixed in one stream
+_DEPTH = 3  # wrappers around wrappers
+_CUT = 4000  # characters of a line that tell its format (JSON is taken whole)
+SAMPLE = 96
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A format of a stream, and the formats of what it wraps. A `spare` one takes lines that lack fields."""
+
+    node: Node
+    inner: tuple[Layer, ...] = ()
+    spare: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.node.key}\x01{[layer.key for layer in self.inner]}"
+
+
+def recognise(lines: Sequence[str], depth: int = 0, more: bool = False) -> tuple[Layer, ...]:
+    """The formats of a stream, from a sample of its lines, the commonest first. Empty for plain text.
+
+    `more`: these are the lines that the stream's known formats leave over.
+    """
+    left = [line for line in lines if line and not line.isspace()]
+    layers: list[Layer] = []
+    spares: list[Layer] = []
+    for _ in range(_ROUNDS):
+        if not left:
+            break
+        node = _best(left, slight=not layers and not more)
+        if node is None:
+            break
+        zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(left))
+        read = node.read(pl.Series("line", left, dtype=pl.String), zero)
+        taken = read["head"].to_list()
+        if not any(taken):
+            break
+        said = [text for text, head in zip(read["message"].to_list(), taken, strict=True) if head and text]
+        layers.append(Layer(node, _inner(node, said, depth)))
+        if isinstance(node, HeaderNode) and node.name == "stamped":
+            spares += [Layer(spare, (), True) for spare in header.spares(node)]
+        left = [line for line, head in zip(left, taken, strict=True) if not head]
+    return tuple(layers) + tuple(spares)
+
+
+def _inner(node: Node, said: list[str], depth: int) -> tuple[Layer, ...]:
+    """The formats of the messages, where these are lines of their own."""
+    if depth >= _DEPTH or not said:
+        return ()
+    if node.wrapper:
+        return recognise(said, depth + 1)
+    objects = sum(1 for text in said if _is_object(text))
+    pairs = sum(1 for text in said if logfmt.PROBE.search(text[:_CUT]) and "level=" in text)
+    if max(objects, pairs) * 5 >= len(said) * 4:
+        return recognise(said, depth + 1)
+    if node.name in ("json", "syslog", "syslog5424"):
+        # A shipper's object around a line that has a header of its own.
+        for known in KNOWN:
+            if sum(1 for text in said if known.probe.search(text[:_CUT])) * 5 >= len(said) * 4:
+                return recognise(said, depth + 1)
+        learnt = header.learn(said)
+        if learnt is not None:
+            zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(said))
+            if learnt.read(pl.Series("line", said, dtype=pl.String), zero)["head"].sum() * 5 >= len(said) * 4:
+                return recognise(said, depth + 1)
+    return ()
+
+
+def _is_object(text: str) -> bool:
+    return text.lstrip()[:1] == "{" and text.rstrip()[-1:] == "}"
+
+
+def _best(left: list[str], slight: bool) -> Node | None:
+    """The format that most of these lines have. A named one goes before a learnt one of about the same reach."""
+    objects = [found for line in left if _is_object(line) and (found := structured.decode(line)) is not None]
+    if len(objects) * 2 >= len(left):
+        return structured.node_of(objects)
+    cut = [line[:_CUT] for line in left]
+    reach: list[tuple[int, Node]] = [(count, known.node) for known in KNOWN if (count := _count(known, cut))]
+    pairs = [line for line in cut if logfmt.PROBE.search(line)]
+    best_count, best = max(reach, key=lambda item: item[0], default=(0, None))
+    if len(pairs) > best_count:
+        best_count, best = len(pairs), logfmt.node_of(pairs)
+    if len(objects) > best_count:
+        best_count, best = len(objects), structured.node_of(objects)
+    learnt = header.learn(cut) if best_count * 10 < len(left) * 8 else None
+    if learnt is not None:
+        zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(cut))
+        count = int(learnt.read(pl.Series("line", cut, dtype=pl.String), zero)["head"].sum())
+        if count * 4 > best_count * 5:
+            best_count, best = count, learnt
+    if best is None and slight:
+        weak = [(count, known.node) for known in WEAK if (count := _count(known, cut))]
+        _, best = max(weak, key=lambda item: item[0], default=(0, None))
+    return best
+
+
+def _count(known: Known, lines: list[str]) -> int:
+    count = sum(1 for line in lines if known.probe.search(line))
+    return count if count >= known.share * len(lines) else 0

@@ -1,0 +1,303 @@
+"""Lines that are JSON objects: ECS, zap, bunyan, pino, logback, Serilog, GCP, OTLP, journald, MongoDB, docker, ...
+
+Nobody agrees on names, so each role (message, level, time, ...) has the names it goes by, the most telling first. Which
+of them a stream uses is seen in a sample; a line that has none of these gets the full search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import polars as pl
+
+from . import levels
+from .exceptions import innermost
+from .times import read_times
+
+Path = tuple[str, ...]
+
+
+def _paths(names: str) -> tuple[Path, ...]:
+    """`a` is a key, `a>b` a key within, `a.b` a key that has a dot in it."""
+    return tuple(tuple(name.split(">")) for name in names.split())
+
+
+ROLES: dict[str, tuple[Path, ...]] = {
+    "message": _paths(
+        "message msg Message @message short_message textPayload jsonPayload>message jsonPayload>msg fields>message "
+        "@fields>msg @fields>message MESSAGE @m RenderedMessage @mt MessageTemplate body>stringValue body Body log>message "
+        "log event text description rest"
+    ),
+    "level": _paths(
+        "level severity lvl log.level log>level loglevel logLevel LogLevel levelname level_name Level Severity @l "
+        "severityText severity_text SeverityText priority PRIORITY fields>level @fields>lvl @fields>level "
+        "jsonPayload>level s syslog>severity levelString"
+    ),
+    "number": _paths("severityNumber severity_number SeverityNumber"),
+    "time": _paths(
+        "ts time timestamp @timestamp t>$date t datetime date eventTime Timestamp @t timeUnixNano time_unix_nano "
+        "observedTimeUnixNano timeMillis asctime __REALTIME_TIMESTAMP _SOURCE_REALTIME_TIMESTAMP instant>epochSecond "
+        "started_at start_time EdgeStartTimestamp EdgeEndTimestamp receiveTimestamp fields>timestamp created_at"
+    ),
+    "error": _paths(
+        "error.message error>message err>message exception>message error err exception exc_info thrown>message thrown @x "
+        "Exception stack_trace stacktrace error.stack_trace error>stack_trace err>stack error>stack stack exc_text "
+        "exception>stacktrace jsonPayload>error fields>error errorMessage error_message cause"
+    ),
+    "stack": _paths(
+        "stack_trace stacktrace error.stack_trace error>stack_trace err>stack error>stack stack exception>stacktrace "
+        "exception.stacktrace exc_info exc_text thrown>extendedStackTrace @x Exception exception traceback"
+    ),
+    "trace": _paths(
+        "trace_id traceId traceID trace.id TraceId trace>id traceid traceparent dd.trace_id dd>trace_id "
+        "logging.googleapis.com/trace mdc>traceId context>trace_id span>trace_id contextMap>traceId otelTraceID trace"
+    ),
+    "service": _paths(
+        "service.name service>name service service_name serviceName resource>service.name app application component "
+        "SYSLOG_IDENTIFIER resource>labels>container_name"
+    ),
+    "method": _paths("method http_method request_method request>method ClientRequestMethod http.request.method cs-method verb"),
+    "uri": _paths("path uri url request>uri request>url http_path request_uri ClientRequestURI url.path url>path endpoint"),
+    "status": _paths("status status_code statusCode response>status http_status EdgeResponseStatus http.response.status_code code"),
+}  # fmt: skip
+_DOCKER = frozenset(("log", "stream", "time"))
+_HEADERS_OF_TEXT = 12  # fields shown as the message of an object that has none
+
+
+def get(value: Any, path: Path) -> Any:
+    """What stands at a path of nested objects, None where it leads nowhere."""
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def text_of(value: Any) -> str | None:
+    """A value as text: a string as it is, objects and lists as JSON; None for nothing."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list) and value and all(isinstance(item, int) for item in value[:50]):
+        # journald gives a message that is not UTF-8 as the list of its bytes.
+        return bytes(item & 255 for item in value).decode("utf-8", "replace")
+    return orjson.dumps(value).decode()
+
+
+def decode(line: str) -> dict[str, Any] | None:
+    """The object a line holds, None where it holds none (or nests deeper than orjson goes)."""
+    try:
+        value = orjson.loads(line)
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+@dataclass(frozen=True)
+class JsonNode:
+    """Lines that are JSON objects. `used` has, for each role, the paths seen in the sample, in the order to try."""
+
+    used: tuple[tuple[str, tuple[Path, ...]], ...]
+    name: str = "json"
+    wrapper: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}\x00{self.used}"
+
+    def read(self, text: pl.Series, reference: pl.Series) -> dict[str, pl.Series]:
+        used = dict(self.used)
+        message_paths, level_paths, time_paths = used["message"], used["level"], used["time"]
+        error_paths, trace_paths, service_paths = used["error"], used["trace"], used["service"]
+        docker = self.name == "docker"
+        heads: list[bool] = []
+        messages: list[str | None] = []
+        names: list[str | None] = []
+        times: list[str | None] = []
+        traces: list[str | None] = []
+        services: list[str | None] = []
+        exceptions: list[str | None] = []
+        writers: list[str | None] = []
+        loads = orjson.loads
+        for line in text:
+            try:
+                found = loads(line) if line is not None and "{" in line[:64] else None
+            except (orjson.JSONDecodeError, RecursionError):
+                found = None
+            if type(found) is not dict:
+                for column in (messages, names, times, traces, services, exceptions, writers):
+                    column.append(None)
+                heads.append(False)
+                continue
+            if "resourceLogs" in found:
+                found = _unfold_otlp(found)
+            heads.append(True)
+            message = _first_text(found, message_paths)
+            exception = None
+            if error_paths:
+                message, exception = _with_error(found, message, error_paths)
+            messages.append(message if message is not None else _describe(found))
+            names.append(_level(found, level_paths))
+            times.append(_first_text(found, time_paths))
+            traces.append(_trace(found, trace_paths) if trace_paths else None)
+            services.append(_first_text(found, service_paths) if service_paths else None)
+            exceptions.append(exception)
+            writers.append(found.get("stream") if docker else None)
+        result = {
+            "head": pl.Series("head", heads, dtype=pl.Boolean),
+            "message": pl.Series("message", messages, dtype=pl.String),
+            "level": pl.Series("level", names, dtype=pl.String),
+            "event_ts": read_times(pl.Series("ts", times, dtype=pl.String), reference),
+        }
+        for column, values in (
+            ("trace_id", traces),
+            ("named", services),
+            ("exception", exceptions),
+            ("writer", writers),
+        ):
+            if any(value is not None for value in values):
+                result[column] = pl.Series(column, values, dtype=pl.String, strict=False)
+        if docker:
+            # docker cuts a line at 16 KiB; the piece that ends it has the line feed.
+            result["partial"] = ~result["message"].str.ends_with("\n")
+            result["message"] = result["message"].str.strip_chars_end("\r\n")
+        return result
+
+
+def node_of(objects: Iterable[dict[str, Any]]) -> JsonNode:
+    """The node for a stream of objects like these."""
+    sample = [_unfold_otlp(item) if "resourceLogs" in item else item for item in objects]
+    if sample and all(set(item) >= _DOCKER and set(item) <= _DOCKER | {"attrs", "tag"} for item in sample):
+        docker = {role: () for role in ROLES} | {"message": (("log",),), "time": (("time",),)}
+        return JsonNode(tuple(docker.items()), "docker", True)
+    used: dict[str, tuple[Path, ...]] = {}
+    for role, paths in ROLES.items():
+        used[role] = tuple(path for path in paths if any(_usable(role, item, path) for item in sample))
+    for role in ("message", "level", "time"):
+        used[role] = used[role] or ROLES[role]
+    return JsonNode(tuple(used.items()))
+
+
+def _usable(role: str, item: dict[str, Any], path: Path) -> bool:
+    value = get(item, path)
+    if value is None or value == "":
+        return False
+    if role == "message":
+        return isinstance(value, str) or path[-1] in ("MESSAGE", "body", "message", "msg")
+    if role == "level":
+        return _level_of(path, value) is not None
+    if role == "trace":
+        return isinstance(value, str) and len(value) >= 8
+    if role == "time":
+        return isinstance(value, int | float | str)
+    if role in ("error", "stack"):
+        return not isinstance(value, bool | int | float)
+    return isinstance(value, str | int | float)
+
+
+def _first_text(item: dict[str, Any], paths: tuple[Path, ...]) -> str | None:
+    for path in paths:
+        value = item.get(path[0]) if len(path) == 1 else get(item, path)
+        if value is not None and value != "":
+            if path == ("instant", "epochSecond"):
+                return f"{value}.{int(get(item, ('instant', 'nanoOfSecond')) or 0):09d}"
+            return value if type(value) is str else text_of(value)
+    return None
+
+
+def _level(item: dict[str, Any], paths: tuple[Path, ...]) -> str | None:
+    for path in paths:
+        value = item.get(path[0]) if len(path) == 1 else get(item, path)
+        if value is not None:
+            level = _level_of(path, value)
+            if level is not None:
+                return level
+    for path in ROLES["number"]:
+        value = get(item, path)
+        if isinstance(value, int):
+            return levels.from_number(value, otel=True)
+    return None
+
+
+_SEEN_LEVELS: dict[str, str | None] = {}
+
+
+def _level_of(path: Path, value: Any) -> str | None:
+    if type(value) is str:
+        if value in _SEEN_LEVELS:
+            return _SEEN_LEVELS[value]
+        level = levels.from_number(float(value)) if value.isascii() and value.isdigit() and len(value) < 4 else None
+        level = level or levels.from_name(value)
+        if len(_SEEN_LEVELS) < 4096:
+            _SEEN_LEVELS[value] = level
+        return level
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return levels.from_number(value)
+    return None
+
+
+def _trace(item: dict[str, Any], paths: tuple[Path, ...]) -> str | None:
+    for path in paths:
+        value = get(item, path)
+        if isinstance(value, str) and value:
+            if path[-1] == "traceparent":
+                return value.split("-")[1] if value.count("-") == 3 else None
+            return value.rsplit("/", 1)[-1]
+    return None
+
+
+def _with_error(item: dict[str, Any], message: str | None, paths: tuple[Path, ...]) -> tuple[str | None, str | None]:
+    """The message with the error's own text behind it, and the innermost cause where a stack trace is given."""
+    said = None
+    exception = None
+    for path in paths:
+        value = get(item, path)
+        if value is None or isinstance(value, bool | int | float) or value in ("", "null", "none", "None", "nil"):
+            continue
+        if isinstance(value, dict):
+            value = value.get("message") or value.get("msg") or value.get("Message") or value.get("type")
+            if not isinstance(value, str):
+                continue
+        text = text_of(value) or ""
+        if "\n" in text:
+            exception = exception or innermost(text)
+            text = exception or text.split("\n", 1)[0]
+        said = said or text
+        if exception is not None:
+            break
+    if said is None or (message is not None and said in message):
+        return message, exception
+    return (said if message is None else f"{message}: {said}"), exception
+
+
+def _describe(item: dict[str, Any]) -> str:
+    """A message for an object that has none: the request it tells of, or its fields."""
+    method, uri = _first_text(item, ROLES["method"]), _first_text(item, ROLES["uri"])
+    if method and uri:
+        status = _first_text(item, ROLES["status"]) or "-"
+        return f"{method} {uri.split('?', 1)[0]} {status}"
+    skipped = {path[0] for role in ("level", "time", "trace") for path in ROLES[role]}
+    shown = [f"{key}={text_of(value)}" for key, value in item.items() if key not in skipped]
+    return " ".join(shown[:_HEADERS_OF_TEXT])
+
+
+def _unfold_otlp(item: dict[str, Any]) -> dict[str, Any]:
+    """The first log record of an OTLP line, with its resource's service."""
+    try:
+        resource = item["resourceLogs"][0]
+        record = dict(resource["scopeLogs"][0]["logRecords"][0])
+        attributes = (resource.get("resource") or {}).get("attributes") or []
+        for attribute in attributes:
+            if attribute.get("key") == "service.name":
+                record["service.name"] = (attribute.get("value") or {}).get("stringValue")
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        return item
+    return record
