@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from incidentlens.model.analysis import Analysis, Bundle, Claim, Finding, RunbookMatch
 from incidentlens.model.incidents import Incident
-from incidentlens.model.terms import Severity
+from incidentlens.model.terms import Disposition, Severity
 from incidentlens.runbooks.matching import Matcher, problem_roles
 from incidentlens.runbooks.model import Runbook
 
@@ -102,7 +102,7 @@ def _by_runbook(
         cause=f"{runbook.name}: {cause_text(incident)}",
         summary=" ".join(part for part in (summary_text(incident, findings), runbook.description.strip()) if part),
         severity=_runbook_severity(runbook, incident),
-        disposition=runbook.disposition,
+        disposition=max(runbook.disposition, _cascade_floor(incident), key=lambda disposition: disposition.rank),
         confidence=round(min(0.99, max(match.score, confidence_of(incident, findings))), 3),
         next_steps=runbook.steps,
         claims=(*claims_of(bundle, findings), *first),
@@ -115,6 +115,18 @@ def _runbook_severity(runbook: Runbook, incident: Incident) -> Severity:
     """The runbook's; but what the counts call heavier it lowers by one step at most."""
     rank = max(runbook.default_severity.rank, incident.severity.rank - 1)
     return next(severity for severity in Severity if severity.rank == rank)
+
+
+def _cascade_floor(incident: Incident) -> Disposition:
+    """A runbook speaks of its own fault; one that has spread to services that fail behind it concerns more people."""
+    cause = incident.root_cause
+    if cause is None or cause.undetermined:
+        return Disposition.NO_ACTION
+    failing = {problem.service for problem in incident.problems if problem.level.failing}
+    spread = {step.service for step in cause.chain if step.service in failing} - {cause.service}
+    if len(spread) >= 2:
+        return Disposition.NEEDS_ONCALL
+    return Disposition.NEEDS_DEV if spread else Disposition.NO_ACTION
 
 
 def _checked(analysis: Analysis, bundle: Bundle) -> Analysis:

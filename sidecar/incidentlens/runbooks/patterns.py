@@ -45,27 +45,25 @@ def clean(text: str) -> str:
 
 
 class PatternSet:
-    """Many patterns searched in one pass over a text."""
+    """Many patterns searched at once: RE2's filter first finds which of them a text's words leave possible."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self.patterns = tuple(patterns)
         self._compiled = [compile_pattern(pattern) for pattern in self.patterns]
-        self._set: Any = None
+        self._filter: Any = None
         if self.patterns:
-            options = _options()
-            options.max_mem = 64 << 20
-            self._set = re2.Set.SearchSet(options)
+            self._filter = re2.Filter()
             for pattern in self.patterns:
-                self._set.Add(pattern)
-            self._set.Compile()
+                self._filter.Add(pattern, _options())
+            self._filter.Compile()
 
     def hits(self, text: str) -> dict[int, str]:
         """Index of each pattern that is in the text, with what it matched."""
-        if self._set is None or not text:
+        if self._filter is None or not text:
             return {}
         searched = clean(text)
         found: dict[int, str] = {}
-        for index in self._set.Match(searched):
+        for index in self._filter.Match(searched, True) or ():
             match = self._compiled[index].search(searched)
             if match is not None:
                 found[index] = str(match.group(0))
