@@ -23,6 +23,8 @@ from .hints import strength
 from .keys import Key, Service, Span
 from .memory import Memory
 from .mentions import Names
+from .sequences import WEIGHT as SEQUENCE_WEIGHT
+from .sequences import Missing, Sequences
 from .settings import DetectionContext, DetectionSettings
 from .statistics import PRIOR_EVENTS, count_tail
 from .steps import Row, minute_counts, steps
@@ -42,6 +44,7 @@ class Detector:
     def __init__(self, settings: DetectionSettings, state: dict[str, bytes]) -> None:
         self._settings = settings
         self._memory = Memory(state, settings.max_keys)
+        self._sequences = Sequences(state, settings)
         self._half_life = settings.half_life / MINUTE
         self._window_minutes = settings.window / MINUTE
         self._counts: list[SignatureCount] = []
@@ -50,8 +53,8 @@ class Detector:
 
     @property
     def dropped(self) -> int:
-        """(service, signature) pairs forgotten because of `max_keys`, ever."""
-        return self._memory.clock.dropped
+        """(service, signature) pairs forgotten because of `max_keys`, ever, and steps of traces that found no room."""
+        return self._memory.clock.dropped + self._sequences.dropped
 
     @property
     def observed_minutes(self) -> float:
@@ -65,6 +68,7 @@ class Detector:
             return
         clock = self._memory.clock
         for bucket, rows in steps(signed, self._settings.bucket):
+            clock.begin(bucket, self._settings.gap)
             clock.advance(bucket, self._settings.gap)
             for row in rows:
                 self._take(bucket, row)
@@ -75,9 +79,10 @@ class Detector:
             for _, harmless, _ in service.window:
                 service.fold(harmless, clock.minutes, self._half_life)
             service.window.clear()
+        self._sequences.learn(signed)
         clock.base = clock.minutes
         clock.learned = True
-        clock.between_calls = True
+        clock.between_calls = clock.loose = True
 
     def observe(self, signed: pl.DataFrame, now: int, context: DetectionContext | None = None) -> list[Problem]:
         """Problems that began or went on in `signed` (only records not given before), at `now` (ns).
@@ -91,6 +96,7 @@ class Detector:
         alerted = {_alert_service(alert.labels) for alert in context.alerts}
         touched: dict[int, tuple[Key, Span]] = {}
         for bucket, rows in steps(signed, self._settings.bucket):
+            clock.begin(bucket, self._settings.gap)
             clock.advance(bucket, self._settings.gap)
             if not clock.learned and clock.minutes * MINUTE >= self._settings.warm_up:
                 clock.learned = True
@@ -103,6 +109,7 @@ class Detector:
         clock.between_calls = True
         self._prove(signed, list(touched.values()), context)
         problems = [self._problem(key, span, context) for key, span in touched.values()]
+        problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
         problems.extend(self._alert_problems(context, now))
         return sorted(problems, key=lambda problem: (problem.onset, problem.id))
 
@@ -112,7 +119,7 @@ class Detector:
 
     def changed_state(self) -> dict[str, bytes]:
         """State that changed since the last call of this; an empty value: forget the key."""
-        return self._memory.changed()
+        return self._memory.changed() | self._sequences.changed()
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
@@ -353,6 +360,37 @@ class Detector:
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
             mentions=tuple(mentions),
+        )
+
+    def _missing_step(self, signed: pl.DataFrame, missing: Missing, context: DetectionContext) -> Problem:
+        """A follower that stays away, as a problem of the service it should have come from."""
+        span, lost = missing.span, missing.lost
+        rows = proof.spread(self._sequences.traces_of(signed, missing).select(proof.COLUMNS)).to_dicts()
+        span.samples = proof.add_samples(span.samples, rows, self._settings.samples)
+        span.traces = proof.add_traces(span.traces, rows)
+        criticality = context.criticality.get(lost.service, 1.0)
+        instead = f'"{missing.instead.template[:80]}" comes instead' if missing.instead else "nothing follows"
+        ratio = min(_MAX_RATIO, span.ratio)
+        return Problem(
+            id=problem_id(context.project, lost.service, f"after:{missing.step.signature}", span.onset),
+            project=context.project,
+            service=lost.service,
+            signature=lost.signature,
+            template=lost.template,
+            level=Level(lost.level),
+            kind=ProblemKind.SEQUENCE,
+            onset=span.onset,
+            last_seen=span.last,
+            count=span.count,
+            baseline_per_minute=0,
+            rate_per_minute=0,
+            score=round(SEQUENCE_WEIGHT * math.log1p(ratio) * criticality, 4),
+            parts=ScoreParts(severity_weight=SEQUENCE_WEIGHT, spike_ratio=round(ratio, 4), criticality=criticality),
+            why=f"{span.why}; {instead} ({_probability(span.p)})",
+            suppressed=suppression(context, lost.service, lost.signature, span.onset, SEQUENCE_WEIGHT, 0),
+            samples=tuple(span.samples),
+            trace_ids=tuple(span.traces),
+            mentions=(missing.step.service,) if missing.step.service != lost.service else (),
         )
 
     def _alert_problems(self, context: DetectionContext, now: int) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ class Clock:
     learned: bool = False  # the cold start is over
     dropped: int = 0
     between_calls: bool = False  # the next advance crosses from one call to the next
+    loose: bool = False  # what was learned last may be of any time: the next records set the clock
 
     def advance(self, to: int, gap: int) -> None:
         """Move to `to` (ns). A step from one call to the next that is longer than `gap` was not observed."""
@@ -38,8 +39,16 @@ class Clock:
         self.at = to
         self.between_calls = False
 
+    def begin(self, first: int, gap: int) -> None:
+        """Before records from `first` (ns) on are looked at; a baseline of a later day sets no clock for them."""
+        if self.loose and first + gap < self.at:
+            self.at = first
+        self.loose = False
+
     def encode(self) -> bytes:
-        return orjson.dumps([self.minutes, self.at, self.base, self.learned, self.dropped, self.between_calls])
+        return orjson.dumps(
+            [self.minutes, self.at, self.base, self.learned, self.dropped, self.between_calls, self.loose]
+        )
 
 
 class Memory:

@@ -23,7 +23,8 @@ _BEFORE = re2.compile(
 _AFTER = re2.compile(
     r"(?i)^[\"'`\])]?(?:[ _\-]service\b| (?:did not|does not|is not|is|was) "
     r"(?:answer|respond|reachable|available|ready|"
-    r"down|unavailable|unreachable)| (?:answered|responded|returned|refused|rejected|timed out|unavailable|unreachable)\b)"
+    r"down|unavailable|unreachable)|"
+    r" (?:answered|responded|returned|refused|rejected|timed out|unavailable|unreachable)\b)"
 )
 _POD_TAIL = re2.compile(r"^(.+?)(?:-[a-z0-9]*[0-9][a-z0-9]*){1,2}(?:-[a-z0-9]{5})?$")
 _SUFFIXES = ("service", "svc", "server", "app", "api", "worker", "backend", "deployment", "master", "primary", "0")

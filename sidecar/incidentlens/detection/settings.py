@@ -23,6 +23,7 @@ class DetectionSettings(Value):
     new_p: float = Field(default=1e-4, gt=0, lt=1)  # a new signature where new ones are common
     new_rate: float = Field(default=0.2, gt=0)  # fewer new failing signatures a window than this: one is news
     warn_count: int = Field(default=3, ge=1)  # warnings must repeat to be a problem
+    sequence_p: float = Field(default=1e-4, gt=0, lt=1)  # a follower that stays away this improbably often
     slow_seconds: float = Field(default=3.0, gt=0)  # a duration to look at where there is no history
     half_life: int = Field(default=24 * HOUR, gt=0)  # of the baseline, in observed time
     warm_up: int = Field(default=30 * MINUTE, ge=0)  # observed time after which a cold start is over
