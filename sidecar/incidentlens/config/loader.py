@@ -68,6 +68,7 @@ class Project:
     tokens: tuple[Token, ...] = ()
     templates: tuple[Path, ...] = ()  # folders whose templates replace the built-in ones by name
     page_limit: int = 5000
+    loki_events: bool = False  # push incident events to Loki
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ def _project(
         tokens=tuple(tokens),
         templates=templates,
         page_limit=(project.loki or config.loki).page_limit,
+        loki_events=config.publish.loki_events,
     )
 
 

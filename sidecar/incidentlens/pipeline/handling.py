@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
+import xxhash
 
 from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
@@ -22,6 +23,7 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import ActionKind, Outcome, Status
 from incidentlens.policy import History, decide, due_again
+from incidentlens.publish.loki_events import event_payload
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
 from incidentlens.store.base import Transaction
@@ -43,6 +45,7 @@ class Handling:
         self._matcher = Matcher(project.runbooks)
         self._analyst = Analyst(self._matcher)
         self._actor = Actor(project.templates)
+        self._sequence = 0
         self._counts: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
 
     async def handle(
@@ -88,19 +91,19 @@ class Handling:
         events = _what_happened(incident, before, situation.now)
         if incident.status is Status.CLOSED:  # it turned out to be part of another
             await tx.save_incident(incident)
-            await self._add_events(tx, events)
+            await self._add_events(tx, incident, events)
             return incident
         why = needs_analysis(incident, before, self.project.policy.reanalyse_at)
         if why is None:
             await tx.save_incident(incident)
-            await self._add_events(tx, events)
+            await self._add_events(tx, incident, events)
             return incident
         cause = root_cause(
             incident, signed, self.project.config.dependencies, situation.known_services | set(situation.first_seen)
         )
         incident = apply_root_cause(incident, cause)
         await tx.save_incident(incident)
-        await self._add_events(tx, events)
+        await self._add_events(tx, incident, events)
         bundle = gather(incident, await self._evidence_context(tx, incident, situation))
         bundle = self._with_runbooks(bundle, situation.now)
         await tx.save_evidence(incident.id, bundle.items)
@@ -117,6 +120,7 @@ class Handling:
         await tx.save_analysis(incident.id, situation.now, analysis)
         await self._add_events(
             tx,
+            incident,
             [
                 IncidentEvent(
                     incident_id=incident.id,
@@ -158,7 +162,7 @@ class Handling:
         await tx.add_decision(decision)
         situation.decisions.insert(0, decision)
         if not known or _differs(known[0], decision):
-            await self._add_events(tx, [_decided_event(decision)])
+            await self._add_events(tx, incident, [_decided_event(decision)])
         for action in self._actor.act(decision, incident, analysis, bundle, situation.now):
             if not await tx.add_action(action):
                 continue
@@ -166,7 +170,7 @@ class Handling:
                 kind = "notified" if action.kind is ActionKind.NOTIFY else "suppressed"
                 text = _action_text(action.kind, action.state, decision)
                 await self._add_events(
-                    tx, [IncidentEvent(incident_id=incident.id, at=situation.now, kind=kind, text=text)]
+                    tx, incident, [IncidentEvent(incident_id=incident.id, at=situation.now, kind=kind, text=text)]
                 )
         return await self._watch(tx, incident, decision, runbook, situation)
 
@@ -207,6 +211,7 @@ class Handling:
             await tx.save_incident(incident)
         await self._add_events(
             tx,
+            incident,
             [
                 IncidentEvent(
                     incident_id=incident.id,
@@ -251,6 +256,7 @@ class Handling:
         now = situation.now
         await self._add_events(
             tx,
+            incident,
             [IncidentEvent(incident_id=incident.id, at=now, kind="verified", text=f"{outcome.value}: {looked.why}")],
         )
         if not incident.status.active:
@@ -365,10 +371,15 @@ class Handling:
             return ()
         return tuple(sorted(total.items()))
 
-    @staticmethod
-    async def _add_events(tx: Transaction, events: Iterable[IncidentEvent]) -> None:
+    async def _add_events(self, tx: Transaction, incident: Incident, events: Iterable[IncidentEvent]) -> None:
+        """Onto the timeline, and into the outbox where the project wants its events in Loki."""
         for event in events:
             await tx.add_event(event)
+            if self.project.loki_events:
+                self._sequence = (self._sequence + 1) % 1000
+                payload = event_payload(event, incident, self._sequence)
+                digest = xxhash.xxh3_64(f"{event.kind}\n{event.text}".encode("utf-8", "replace")).hexdigest()
+                await tx.enqueue("loki", f"{incident.id}:{event.at}:{digest}", payload, event.at)
 
 
 def _what_happened(incident: Incident, before: Incident | None, now: int) -> list[IncidentEvent]:

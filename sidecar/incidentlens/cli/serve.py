@@ -1,0 +1,73 @@
+"""`incidentlens serve`: the sidecar itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+
+import typer
+
+from .check import CONFIG
+from .console import fail, talk
+
+log = logging.getLogger("incidentlens")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+
+
+def serve(config: Path = CONFIG) -> None:
+    """Watch Loki, find incidents, decide, verify; serve the pages and the API. SIGTERM and Ctrl-C end it in order."""
+    from incidentlens.store.base import StoreError
+
+    from .opening import open_config
+
+    loaded = open_config(config)
+    modes = ", ".join(f"{name} ({project.policy.mode})" for name, project in loaded.projects.items())
+    talk.print(f"projects: {modes}", markup=False)
+    try:
+        asyncio.run(_serve(config))
+    except StoreError as error:
+        fail(str(error))
+
+
+async def _serve(path: Path) -> None:
+    from incidentlens.api.server import serve_in_background
+    from incidentlens.config.reload import Reloader
+    from incidentlens.model.clock import SystemClock
+    from incidentlens.pipeline.live import Sidecar
+    from incidentlens.pipeline.upkeep import Upkeep
+
+    from .opening import open_config, opened_store
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loaded = open_config(path)
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as running:
+        store = await running.enter_async_context(opened_store(loaded))
+        reloader = Reloader(loaded)
+        sidecar = Sidecar(loaded, store, clock)
+        address = await serve_in_background(running, reloader, store, sidecar, clock)
+        await sidecar.start()
+        running.push_async_callback(sidecar.stop)
+        upkeep = Upkeep(sidecar, store, clock)
+        upkeep.start()
+        running.push_async_callback(upkeep.stop)
+        talk.print(f"serving {address}   (Ctrl-C ends it)", markup=False)
+
+        async def follow() -> None:
+            async for changed in reloader.changes(stop):
+                await sidecar.reconfigure(changed)
+
+        following = asyncio.create_task(follow())
+        await stop.wait()
+        talk.print("stopping: the tick under way is finished first")
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following

@@ -1,0 +1,63 @@
+"""Incident events as a Loki stream of their own, so LogQL can chart and alert on them without any plugin.
+
+Few labels (`job`, `project`, `kind`), the rest structured metadata. An event's time is its own and its text never
+changes, so Loki itself drops what is pushed twice: at least once becomes exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from incidentlens.actions import redact
+from incidentlens.intake.loki import LokiClient, LokiSettings
+from incidentlens.model.decisions import IncidentEvent
+from incidentlens.model.incidents import Incident
+
+JOB = "incidentlens"
+
+
+def event_payload(event: IncidentEvent, incident: Incident, sequence: int) -> dict[str, Any]:
+    """What is kept in the outbox. `sequence` tells events of one moment apart: Loki keeps times apart by ns."""
+    line = {
+        "incident": incident.id,
+        "kind": event.kind,
+        "title": incident.title,
+        "service": incident.service,
+        "severity": incident.severity.value,
+        "disposition": incident.disposition.value,
+        "status": incident.status.value,
+        "count": incident.count,
+        "text": event.text,
+    }
+    text = redact(orjson.dumps(line).decode()).text
+    metadata = {
+        "incident_id": incident.id,
+        "service": incident.service,
+        "severity": incident.severity.value,
+        "disposition": incident.disposition.value,
+        "status": incident.status.value,
+    }
+    return {
+        "stream": {"job": JOB, "project": incident.project, "kind": event.kind, "service_name": JOB},
+        "ts": event.at + sequence,
+        "line": text,
+        "metadata": metadata,
+    }
+
+
+class LokiEvents:
+    """Pushes event payloads to one Loki."""
+
+    def __init__(self, settings: LokiSettings) -> None:
+        self.settings = settings
+        self._client = LokiClient(settings)
+
+    async def send(self, payload: dict[str, Any]) -> None:
+        """Raises LokiError."""
+        value = [str(payload["ts"]), payload["line"], payload["metadata"]]
+        await self._client.push([{"stream": payload["stream"], "values": [value]}])
+
+    async def close(self) -> None:
+        await self._client.close()
