@@ -1,0 +1,1 @@
+"""`incidentlens bench`: figures with their conditions, and a peer beside them in the same run."""

@@ -1,0 +1,62 @@
+"""`incidentlens bench`: how fast, how much memory, how soon; with conditions, and a peer in the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from .console import answer, print_json, talk, unusable
+
+_PARTS = ("throughput", "replay", "latency", "pages")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("bench")(bench)
+
+
+def bench(
+    parts: list[str] = typer.Argument(None, help=f"Which parts: {', '.join(_PARTS)}; all unless said."),
+    records: int = typer.Option(1_000_000, "--records", help="Records for replay; 10000000 takes minutes."),
+    lines: int = typer.Option(200_000, "--lines", help="Lines for parse and signature, and for the peer."),
+    rounds: int = typer.Option(20, "--rounds", help="Failures for the latency."),
+    incidents: int = typer.Option(100_000, "--incidents", help="Incidents behind pages and lists."),
+    out: Path | None = typer.Option(None, "--out", help="Write the figures as JSON to this file too."),
+    as_json: bool = typer.Option(False, "--json", help="Answer in JSON."),
+) -> None:
+    """Measure this machine; prints figures with their conditions."""
+    from incidentlens.bench import latency, measure, pages, replaying, throughput
+
+    chosen = tuple(parts or _PARTS)
+    unknown = [part for part in chosen if part not in _PARTS]
+    if unknown:
+        unusable(f"there is no part {unknown[0]!r}; there are {', '.join(_PARTS)}")
+    work = {
+        "throughput": lambda: throughput.measure(lines),
+        "replay": lambda: replaying.measure(records),
+        "latency": lambda: latency.measure(rounds),
+        "pages": lambda: pages.measure(incidents),
+    }
+    figures = []
+    for part in chosen:
+        with talk.status(f"measuring {part}"):
+            figures += work[part]()
+    result = {"machine": measure.machine(), "figures": [figure.as_json() for figure in figures]}
+    if out is not None:
+        import orjson
+
+        out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    if as_json:
+        print_json(result)
+        return
+    table = Table(show_edge=False)
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    table.add_column("aim")
+    table.add_column("conditions", overflow="fold")
+    for figure in figures:
+        value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.2f}"
+        verdict = "" if figure.met is None else " (met)" if figure.met else " (not met)"
+        table.add_row(figure.name, f"{value} {figure.unit}", f"{figure.aim}{verdict}", figure.conditions)
+    answer.print(table)
