@@ -166,7 +166,7 @@ class RunbookStats(Value):
 
 
 class Spread(Value):
-    """Of durations in ns; None where there are none."""
+    """Of durations in ns; None where there are none. Mean exact, median and p95 within 5 %."""
 
     count: int
     mean: float | None
@@ -183,7 +183,7 @@ class Bucket(Value):
 
 
 class Stats(Value):
-    """Figures over the incidents opened from `since` to `until` (excluded)."""
+    """Figures over the incidents opened from `since` to `until` (excluded), both moved outwards to whole buckets."""
 
     since: int
     until: int
@@ -198,7 +198,7 @@ class Stats(Value):
     suppressed: int
     suppression_rate: float | None  # suppressed of opened
     resolution_rate: float | None  # verified as resolved, of those with an outcome
-    notified: int  # incidents somebody was told of
+    notified: int  # incidents somebody was told of, at once or in a digest
     bucket: int
     series: tuple[Bucket, ...]  # every bucket, empty ones too
 
@@ -262,7 +262,7 @@ class Queries(Protocol):
         ...
 
     async def runbook_stats(self, project: str, *, since: int) -> list[RunbookStats]:
-        """Of incidents opened at or after `since`, the one with most matches first."""
+        """Of incidents opened on the day (UTC) of `since` or later, the one with most matches first."""
         ...
 
     async def stats(self, project: str, *, since: int, until: int, bucket: int) -> Stats: ...

@@ -54,7 +54,7 @@ COLUMNS = {
         "project", "id", "title", "service", "status", "severity", "disposition", "confidence", "onset", "opened_at",
         "last_seen", "updated_at", "ended_at", "count", "analysed_count", "reopened", "root_cause", "runbook",
         "summary", "suppression_reason", "suppression_detail", "labels", "pinned", "services", "signatures", "search",
-        "outcome",
+        "outcome", "told",
     ),
     "problems": (
         "project", "incident_id", "id", "position", "service", "signature", "template", "level", "kind", "onset",
@@ -78,7 +78,7 @@ COLUMNS = {
     "events": ("project", "incident_id", "at", "kind", "text", "by", "data"),
     "feedback": ("project", "incident_id", "at", "by", "verdict", "text"),
 }  # fmt: skip
-ANALYSED = ", ".join((*COLUMNS, "templates", "counts", "counts_hourly"))
+ANALYSED = ", ".join((*COLUMNS, "incident_tallies", "templates", "counts", "counts_hourly"))
 
 
 async def seed(
@@ -151,6 +151,7 @@ def _incident(rows: Rows, chance: random.Random, project: str, number: int, tota
     signatures = [signature(name, kind) for name, kind in troubles]
     services = list(dict.fromkeys(name for name, _ in troubles))
     held = status == "suppressed"
+    tell = disposition in ("ESCALATE", "NEEDS_ONCALL", "NEEDS_DEV") and not held
     cause = {
         "service": service, "signature": signatures[0], "summary": title, "confidence": 0.8, "chain": [],
         "ranking": [{"service": name, "score": 1.0} for name in services], "undetermined": False,
@@ -161,7 +162,7 @@ def _incident(rows: Rows, chance: random.Random, project: str, number: int, tota
         ended, count, count // 3, int(chance.random() < 0.08), orjson_text(cause), runbook,
         f"{service} fails since {number % 60} s: {template}", "maintenance" if held else None,
         "planned work" if held else None, orjson_text({}), False, services, signatures,
-        " ".join(f"'{word}'" for word in words([incident, title, *services, *signatures, runbook])), outcome,
+        " ".join(f"'{word}'" for word in words([incident, title, *services, *signatures, runbook])), outcome, tell,
     ))  # fmt: skip
     for position, (name, kind) in enumerate(troubles):
         problem = f"p{position}"
@@ -184,7 +185,6 @@ def _incident(rows: Rows, chance: random.Random, project: str, number: int, tota
         orjson_text({"source": "runbook" if runbook else "rules", "cause": title, "summary": title,
                      "severity": severity.value, "disposition": disposition, "confidence": confidence}),
     ))  # fmt: skip
-    tell = disposition in ("ESCALATE", "NEEDS_ONCALL", "NEEDS_DEV") and not held
     kinds = ["enrich", *(["notify"] if tell else []), *(["suppress"] if held else [])]
     decision = f"dec_{number:08d}"
     rows["decisions"].append((

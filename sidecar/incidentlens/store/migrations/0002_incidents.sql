@@ -36,6 +36,7 @@ CREATE TABLE incidents (
     signatures text[] NOT NULL,
     search tsvector NOT NULL,
     outcome text CHECK (outcome IN ('resolved', 'still_firing', 're_escalated', 'inconclusive')),
+    told boolean NOT NULL DEFAULT false,
     PRIMARY KEY (project, id),
     CONSTRAINT incidents_ended_when_over CHECK ((status IN ('resolved', 'closed', 'ignored')) = (ended_at IS NOT NULL)),
     CONSTRAINT incidents_suppression_whole CHECK ((suppression_reason IS NULL) = (suppression_detail IS NULL))
@@ -47,6 +48,7 @@ CREATE INDEX incidents_by_count ON incidents (project, count, id);
 CREATE INDEX incidents_by_status ON incidents (project, status, last_seen, id);
 CREATE INDEX incidents_by_disposition ON incidents (project, disposition, last_seen, id);
 CREATE INDEX incidents_by_runbook ON incidents (project, runbook, last_seen, id) WHERE runbook IS NOT NULL;
+CREATE INDEX incidents_of_runbook ON incidents (project, runbook, opened_at) WHERE runbook IS NOT NULL;
 CREATE INDEX incidents_by_ended_at ON incidents (project, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX incidents_active ON incidents (project, updated_at) WHERE ended_at IS NULL;
 CREATE INDEX incidents_services ON incidents USING gin (services);

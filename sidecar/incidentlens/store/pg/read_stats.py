@@ -1,148 +1,174 @@
-"""Figures over many incidents. Each can be traced to rows: they are sums over `incidents`."""
+"""Figures over many incidents, added up from the tallies an hour and a day that the database keeps beside them.
 
-# ruff: noqa: S608 (only this folder's own column lists are put into statements; every value is a parameter)
+Each can be traced to rows: a tally is a count of incidents, kept by triggers in the transaction that writes them.
+Spans of time with buckets below an hour are short, and counted from the incidents themselves.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import TypeVar
 
 from psycopg.rows import DictRow
 
-from incidentlens.model.clock import MINUTE
+from incidentlens.model.clock import DAY, HOUR, MINUTE
 from incidentlens.model.terms import Disposition, Outcome, Severity, Status
 from incidentlens.store.paging import BadPage
 from incidentlens.store.queries import Bucket, RunbookStats, Spread, Stats
 
 from .reading import Reader
+from .session import Session
 
 MAX_BUCKETS = 2_000
+BINS_AN_OCTAVE = 8  # as in migrations/0004_tallies.sql
+
+Term = TypeVar("Term", Disposition, Outcome, Severity, Status)
 
 
 class ReadStats(Reader):
     """See `store.queries.Queries`."""
 
     async def runbook_stats(self, project: str, *, since: int) -> list[RunbookStats]:
+        day = since - since % DAY
         async with self._read() as session:
             rows = await session.rows(
-                "SELECT runbook, disposition, status, outcome, reopened > 0 AS returned, count(*) AS n, "
-                "max(opened_at) AS last FROM incidents WHERE project = %s AND runbook IS NOT NULL AND opened_at >= %s "
-                "GROUP BY 1, 2, 3, 4, 5",
-                (project, since),
+                "SELECT key, sub, sum(n)::bigint AS n FROM incident_tallies WHERE project = %s AND step = %s "
+                "AND dim = 'runbook' AND at >= %s GROUP BY 1, 2 HAVING sum(n) > 0",
+                (project, DAY, day),
                 plan=False,
             )
-            said = await session.rows(
-                "SELECT incident.runbook, feedback.verdict, count(*) AS n FROM feedback JOIN incidents AS incident "
-                "ON incident.project = feedback.project AND incident.id = feedback.incident_id "
-                "WHERE feedback.project = %s AND incident.runbook IS NOT NULL AND incident.opened_at >= %s "
-                "GROUP BY 1, 2",
-                (project, since),
-                plan=False,
+            latest = await session.rows(
+                "SELECT runbook, (SELECT opened_at FROM incidents WHERE project = %s AND runbook = asked.runbook "
+                "ORDER BY opened_at DESC LIMIT 1) AS last FROM unnest(%s::text[]) AS asked (runbook)",
+                (project, sorted({row["key"] for row in rows})),
             )
-        by_runbook: dict[str, list[DictRow]] = {}
+        marks: dict[str, dict[str, dict[str, int]]] = {}
         for row in rows:
-            by_runbook.setdefault(row["runbook"], []).append(row)
-        verdicts: dict[str, dict[str, int]] = {}
-        for row in said:
-            verdicts.setdefault(row["runbook"], {})[row["verdict"]] = row["n"]
+            dim, _, value = row["sub"].partition(":")
+            marks.setdefault(row["key"], {}).setdefault(dim, {})[value] = row["n"]
+        last = {row["runbook"]: row["last"] for row in latest}
         stats = [
             RunbookStats(
                 runbook=runbook,
-                matches=sum(row["n"] for row in group),
-                last_match=max(row["last"] for row in group),
-                dispositions={Disposition(name): n for name, n in _tally(group, "disposition").items()},
-                outcomes={Outcome(name): n for name, n in _tally(group, "outcome").items()},
-                statuses={Status(name): n for name, n in _tally(group, "status").items()},
-                feedback=verdicts.get(runbook, {}),
-                reopened=sum(row["n"] for row in group if row["returned"]),
+                matches=sum(dims.get("status", {}).values()),
+                last_match=last.get(runbook) or 0,
+                dispositions=_terms(Disposition, dims.get("disposition", {})),
+                outcomes=_terms(Outcome, dims.get("outcome", {})),
+                statuses=_terms(Status, dims.get("status", {})),
+                feedback=dims.get("feedback", {}),
+                reopened=sum(dims.get("reopened", {}).values()),
             )
-            for runbook, group in by_runbook.items()
+            for runbook, dims in marks.items()
         ]
         return sorted(stats, key=lambda entry: (-entry.matches, entry.runbook))
 
     async def stats(self, project: str, *, since: int, until: int, bucket: int) -> Stats:
-        if bucket < MINUTE or until <= since or (until - since) // bucket > MAX_BUCKETS:
-            raise BadPage(f"a bucket is a minute at least, and at most {MAX_BUCKETS:,} of them are given")
-        span = (project, since, until)
-        within = "project = %s AND opened_at >= %s AND opened_at < %s"
+        if bucket < MINUTE or until <= since:
+            raise BadPage("a bucket is a minute at least, and until comes after since")
+        # Whole buckets, in step with the clock (UTC): the same figures whenever within a bucket one asks.
+        since -= since % bucket
+        until += -until % bucket
+        if (until - since) // bucket > MAX_BUCKETS:
+            raise BadPage(f"at most {MAX_BUCKETS:,} buckets are given; take a longer bucket or a shorter time")
         async with self._read() as session:
-            rows = await session.rows(
-                "SELECT (opened_at - %s) / %s AS slot, status, severity, disposition, outcome, "
-                "suppression_reason IS NOT NULL AS held, count(*) AS n, "
-                "sum(opened_at - onset)::float8 AS detect "
-                f"FROM incidents WHERE {within} GROUP BY 1, 2, 3, 4, 5, 6",
-                (since, bucket, *span),
-                plan=False,
-            )
-            detect = await session.row(
-                "SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY opened_at - onset) AS at "
-                f"FROM incidents WHERE {within}",
-                span,
-                plan=False,
-            )
-            resolve = await session.row(
-                "SELECT count(*) AS n, avg(ended_at - opened_at)::float8 AS mean, "
-                "percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY ended_at - opened_at) AS at "
-                f"FROM incidents WHERE {within} AND status IN ('resolved', 'closed')",
-                span,
-                plan=False,
-            )
-            told = await session.row(
-                "SELECT count(DISTINCT action.incident_id) AS n FROM actions AS action WHERE action.project = %s "
-                "AND action.kind = 'notify' AND action.state = 'done' AND action.at >= %s AND action.at < %s",
-                span,
-                plan=False,
-            )
+            if bucket % HOUR == 0:
+                rows = await _tallied(session, project, since, until, bucket)
+            else:
+                rows = await _counted(session, project, since, until, bucket)
             live = await session.row(
                 "SELECT count(*) AS n FROM incidents WHERE project = %s AND ended_at IS NULL", (project,), plan=False
             )
-        assert detect is not None
-        assert resolve is not None
-        opened = sum(row["n"] for row in rows)
-        held = sum(row["n"] for row in rows if row["held"])
-        outcomes = {Outcome(name): n for name, n in _tally(rows, "outcome").items()}
-        verified = sum(outcomes.values())
+        tallies: dict[str, Counter[str]] = {}
+        totals: Counter[str] = Counter()
+        for row in rows:
+            tallies.setdefault(row["dim"], Counter())[row["key"]] += row["n"]
+            totals[row["dim"]] += int(row["total"])
+        severities = _terms(Severity, tallies.get("severity", {}))
+        outcomes = _terms(Outcome, tallies.get("outcome", {}))
+        opened, verified = sum(severities.values()), sum(outcomes.values())
+        held = sum(tallies.get("held", {}).values())
         return Stats(
             since=since,
             until=until,
             opened=opened,
             open_now=live["n"] if live else 0,
-            time_to_detect=_spread(
-                opened, sum(row["detect"] for row in rows) / opened if opened else None, detect["at"]
-            ),
-            time_to_resolve=_spread(resolve["n"], resolve["mean"], resolve["at"]),
-            by_status={Status(name): n for name, n in _tally(rows, "status").items()},
-            by_severity={Severity(name): n for name, n in _tally(rows, "severity").items()},
-            by_disposition={Disposition(name): n for name, n in _tally(rows, "disposition").items()},
+            time_to_detect=_spread(tallies.get("detect", Counter()), totals["detect"]),
+            time_to_resolve=_spread(tallies.get("resolve", Counter()), totals["resolve"]),
+            by_status=_terms(Status, tallies.get("status", {})),
+            by_severity=severities,
+            by_disposition=_terms(Disposition, tallies.get("disposition", {})),
             outcomes=outcomes,
             suppressed=held,
             suppression_rate=held / opened if opened else None,
             resolution_rate=outcomes.get(Outcome.RESOLVED, 0) / verified if verified else None,
-            notified=told["n"] if told else 0,
+            notified=sum(tallies.get("told", {}).values()),
             bucket=bucket,
             series=tuple(_series(rows, since, until, bucket)),
         )
 
 
-def _tally(rows: list[DictRow], column: str) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for row in rows:
-        if row[column] is not None:
-            found[row[column]] += row["n"]
-    return found
+async def _tallied(session: Session, project: str, since: int, until: int, bucket: int) -> list[DictRow]:
+    """From the tallies; only severities are wanted a bucket."""
+    return await session.rows(
+        "SELECT dim, key, CASE WHEN dim = 'severity' THEN (at - %s) / %s END AS slot, sum(n)::bigint AS n, "
+        "sum(total) AS total FROM incident_tallies WHERE project = %s AND step = %s "
+        "AND dim = ANY(%s) AND at >= %s AND at < %s GROUP BY 1, 2, 3 HAVING sum(n) > 0",
+        (since, bucket, project, DAY if bucket % DAY == 0 else HOUR, DIMS, since, until),
+        plan=False,
+    )
 
 
-def _spread(count: int, mean: float | None, at: list[int | None] | None) -> Spread:
-    median, p95 = at or (None, None)
-    return Spread(count=count, mean=mean, median=median, p95=p95)
+async def _counted(session: Session, project: str, since: int, until: int, bucket: int) -> list[DictRow]:
+    """The same from the incidents."""
+    return await session.rows(
+        "SELECT mark.dim, mark.key, CASE WHEN mark.dim = 'severity' THEN (incident.opened_at - %s) / %s END AS slot, "
+        "count(*) AS n, sum(mark.total) AS total FROM incidents AS incident CROSS JOIN LATERAL incidentlens_marks("
+        "incident.opened_at, incident.onset, incident.ended_at, incident.status, incident.severity, "
+        "incident.disposition, incident.outcome, incident.suppression_reason IS NOT NULL, incident.told, NULL, 0) "
+        "AS mark WHERE incident.project = %s AND incident.opened_at >= %s AND incident.opened_at < %s "
+        "GROUP BY 1, 2, 3",
+        (since, bucket, project, since, until),
+        plan=False,
+    )
 
 
-def _series(rows: list[DictRow], since: int, until: int, bucket: int) -> list[Bucket]:
+DIMS = ["severity", "status", "disposition", "outcome", "held", "told", "detect", "resolve"]
+
+
+def _terms(kind: type[Term], counts: Counter[str] | dict[str, int]) -> dict[Term, int]:
+    return {kind(name): n for name, n in counts.items() if n}
+
+
+def _spread(bins: Counter[str], total: int) -> Spread:
+    count = sum(bins.values())
+    if not count:
+        return Spread(count=0, mean=None, median=None, p95=None)
+    return Spread(count=count, mean=total / count, median=_quantile(bins, 0.5), p95=_quantile(bins, 0.95))
+
+
+def _quantile(bins: Counter[str], share: float) -> int:
+    """The middle of the bin in which that share of all is reached: within 5 % of the exact quantile."""
+    wanted = share * sum(bins.values())
+    reached = 0
+    found = -1
+    for number, count in sorted((int(name), count) for name, count in bins.items()):
+        reached += count
+        found = number
+        if reached >= wanted:
+            break
+    return 0 if found < 0 else round(2 ** ((found + 0.5) / BINS_AN_OCTAVE))
+
+
+def _series(rows: Iterable[DictRow], since: int, until: int, bucket: int) -> list[Bucket]:
     slots: dict[int, Counter[str]] = {}
     for row in rows:
-        slots.setdefault(row["slot"], Counter())[row["severity"]] += row["n"]
+        if row["slot"] is not None:
+            slots.setdefault(row["slot"], Counter())[row["key"]] += row["n"]
     series = []
-    for slot in range(-(-(until - since) // bucket)):
+    for slot in range((until - since) // bucket):
         counts = slots.get(slot, Counter())
-        by_severity = {Severity(name): n for name, n in counts.items()}
-        series.append(Bucket(at=since + slot * bucket, opened=sum(counts.values()), by_severity=by_severity))
+        series.append(
+            Bucket(at=since + slot * bucket, opened=sum(counts.values()), by_severity=_terms(Severity, counts))
+        )
     return series

@@ -12,6 +12,7 @@ from psycopg.rows import DictRow
 
 from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.decisions import Action, Check, Decision, Feedback, IncidentEvent, Reason, Verification
+from incidentlens.model.terms import ActionKind
 from incidentlens.store.base import StoreRefused
 from incidentlens.store.text import clean_json
 
@@ -123,7 +124,12 @@ class RecordsPart:
              action.state, as_json(action.model_dump(mode="json")["payload"])),
         )  # fmt: skip
         if added:
-            self.changed[action.incident_id] = None
+            self._touch(action.incident_id)
+            if action.kind is ActionKind.NOTIFY and action.state in ("done", "digest"):
+                await self.session.run(
+                    "UPDATE incidents SET told = true WHERE project = %s AND id = %s AND NOT told",
+                    (self.project, action.incident_id),
+                )
         return added == 1
 
     async def actions(self, incident_id: str) -> list[Action]:
