@@ -4,7 +4,8 @@
 `names` makes readable names, `rules` are a project's own.
 """
 
-from .catalogue import Catalogue, CatalogueStats, Explanation
+from .catalogue import Catalogue, CatalogueStats
+from .explain import Explanation
 from .files import LineSignature, as_messages, sign_file
 from .preview import Change, preview
 from .rules import RuleError, load_rules

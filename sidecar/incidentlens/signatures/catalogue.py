@@ -23,30 +23,15 @@ from incidentlens.model.signatures import SignatureRules, Template
 from incidentlens.model.terms import Level
 
 from . import names
-from .masks import COLOURS, digits, fired, shapes
+from .explain import MAX_TEXT, Explanation, explain, signature_text
+from .masks import COLOURS, PLACEHOLDER, digits, shapes
 from .merging import Merge, Merger
 from .rules import Rules
 
-MAX_TEXT = 4_096  # characters of a message that a signature is built from
 MAX_TEMPLATES = 100_000
 MAX_REMEMBERED = 500_000  # distinct digit-masked texts whose template is remembered (8 bytes of key each)
 MAX_NEW_A_BATCH = 50_000  # distinct new texts worked on a batch; the rest of a flood is counted as overflow
 _OVERFLOW = -1
-
-
-class Explanation(Value):
-    """Why a message has its signature."""
-
-    message: str
-    level: Level
-    text: str  # what the signature is built from: the message, or the innermost exception
-    masks: tuple[tuple[str, str, str], ...]  # (mask, what it stands for, the text after it), in order
-    masked: str
-    signature: str
-    template: str
-    family: str
-    rule: str | None = None  # the project's own rule that decided
-    reasons: tuple[str, ...] = ()  # why texts were merged, and anything else that decided
 
 
 class CatalogueStats(Value):
@@ -112,6 +97,7 @@ class Catalogue:
         self._remembered: dict[int, int] = {}  # hash of a digit-masked text -> id
         self._merger = Merger(general_form)
         self._why: dict[int, str] = {}
+        self._watched: set[str] = set()
         self._changed: set[str] = set()
         self._overflowed = 0
         self._truncated = 0
@@ -128,7 +114,7 @@ class Catalogue:
             return events.with_columns(
                 signature=pl.lit("", dtype=pl.String), template=pl.lit("", dtype=pl.String)
             ).select(list(SIGNED))
-        work = events.lazy().select(_text().alias("text"), "level", "service", "ts").collect()
+        work = events.lazy().select(signature_text().alias("text"), "level", "service", "ts").collect()
         work = self._masked(work)
         groups = work.group_by("key", "rule", "level").agg(
             pl.len().alias("n"),
@@ -196,8 +182,12 @@ class Catalogue:
         number = self._ids[text] = len(self._texts)
         self._texts.append(text)
         self._root.append(number)
-        self._apply(self._merger.watch(text))
+        self._watch(text)
         return number
+
+    def _watch(self, text: str) -> None:
+        self._watched.add(text)
+        self._apply(self._merger.watch(text))
 
     def _apply(self, merges: list[Merge]) -> None:
         for merge in merges:
@@ -243,8 +233,9 @@ class Catalogue:
                 entry = self._fixed(applied.signature(level), applied.template, applied.prefix, level, first or 0)
             else:
                 number = self._remembered.get(key, _OVERFLOW)
-                entry = self._overflow(level, first or 0)
-                if number != _OVERFLOW:
+                if number == _OVERFLOW:
+                    entry = self._overflow(level, first or 0)
+                else:
                     entry = self._entry(self._texts[self._find(number)], level, first or 0, last or 0)
                 if entry.family == names.OVERFLOW_FAMILY:
                     self._overflowed += count
@@ -270,7 +261,20 @@ class Catalogue:
         entry = self._entries[name] = _Entry(name, text, area, level, first, last)
         self._by_text[(text, level)] = name
         self._changed.add(name)
+        self._witness(entry)
         return entry
+
+    def _witness(self, entry: _Entry) -> None:
+        """Keep a text that a merged template came from, as its alias: it tells a restart which `<*>` was a word."""
+        leaf = self._merger.leaf(entry.template)
+        if leaf is None or any((leaf, level) in self._by_text for level in Level):
+            return
+        area, name = names.signature(leaf, entry.level, self._entries.__contains__)
+        self._entries[name] = _Entry(
+            name, leaf, area, entry.level, entry.first_seen, entry.last_seen, alias_of=entry.signature
+        )
+        self._by_text[(leaf, entry.level)] = name
+        self._changed.add(name)
 
     def _fixed(self, name: str, template: str, area: str, level: Level, first: int) -> _Entry:
         entry = self._entries.get(name)
@@ -295,7 +299,9 @@ class Catalogue:
 
         The same templates give the same names in whatever order they come.
         """
-        coming = sorted(templates, key=lambda template: template.signature)
+        # What has fewer placeholders was merged first.
+        coming = sorted(templates, key=lambda one: (one.template.count(PLACEHOLDER), one.signature))
+        learnt = False
         for template in coming:
             self._learn_one(template)
         watched: list[str] = []
@@ -309,12 +315,23 @@ class Catalogue:
             if member != general and self._root[member] == member and self._find(general) != member:
                 self._root[member] = general
                 direct = self._entries.get(entry.alias_of or "")
-                self._merger.learn(entry.template, direct.template if direct else target.template)
+                learnt |= self._merger.learn(entry.template, direct.template if direct else target.template)
                 self._why.setdefault(general, "merged earlier")
         for text in sorted(set(watched)):
-            self._raw_id(text)
-            self._apply(self._merger.watch(text))
+            if text not in self._watched:
+                self._raw_id(text)
+                self._watch(text)
         self._apply(self._merger.settle())
+        if learnt:
+            self._match_again()
+
+    def _match_again(self) -> None:
+        """Texts that stood for themselves may fit a merge that another replica found."""
+        for number, text in enumerate(self._texts):
+            general = self._merger.match(text) if self._root[number] == number else None
+            if general is not None and general in self._ids and self._find(self._ids[general]) != number:
+                self._root[number] = self._ids[general]
+                self._alias(text, self._ids[general])
 
     def _learn_one(self, template: Template) -> None:
         known = self._entries.get(template.signature)
@@ -371,80 +388,35 @@ class Catalogue:
             remembered=len(self._remembered),
         )
 
+    # --- explaining
+
     def explain(
         self, message: str, level: Level = Level.UNKNOWN, exception: str | None = None, service: str = "unknown"
     ) -> Explanation:
         """Why such a record gets its signature. Nothing is counted and nothing remembered."""
-        events = pl.DataFrame(
-            {"message": [message], "exception": [exception], "service": [service]},
-            schema={"message": pl.String, "exception": pl.String, "service": pl.String},
+        return explain(
+            self._rules, self._lineage, self._named, message=message, level=level, exception=exception, service=service
         )
-        row = events.select(_text().str.head(MAX_TEXT).alias("text"), "service")
-        text: str = row["text"][0]
-        reasons: list[str] = []
-        if exception:
-            reasons.append("it has a stack trace: the innermost exception decides, not its frames")
-        index: int | None = None
-        if self._rules.listed:
-            index = row.select(rule=self._rules.matching(pl.col("text"), pl.col("service")))["rule"][0]
-        after = row.select(self._rules.masked(pl.col("text")).alias("text"))["text"][0]
-        masked, steps = fired(after)
-        masks = [(each.name, each.what, shown) for each, shown in steps]
-        if after != text:
-            masks.insert(0, ("rules", "the project's own masks", after))
-        if index is not None:
-            applied = self._rules.listed[index]
-            reasons.append(f"the project's {applied.prefix} rule {applied.rule.name!r} matches")
-            return Explanation(
-                message=message,
-                level=level,
-                text=text,
-                masks=tuple(masks),
-                masked=masked,
-                signature=self.resolve(applied.signature(level)),
-                template=applied.template,
-                family=applied.prefix,
-                rule=applied.rule.name,
-                reasons=tuple(reasons),
-            )
+
+    def _lineage(self, masked: str) -> tuple[str, list[str]]:
         number = self._id_of(masked)
-        final = masked
-        if number != _OVERFLOW:
-            if self._texts[number] != masked:
-                reasons.append(f"it fits a template merged earlier: {self._why.get(number, 'words that vary')}")
-            while True:
-                final = self._texts[number]
-                if final != masked and number in self._why:
-                    reasons.append(f"merged into {final!r}: {self._why[number]}")
-                if self._root[number] == number:
-                    break
-                number = self._root[number]
-        elif len(self._entries) >= self._max_templates:
-            reasons.append(
-                f"the catalogue is full ({self._max_templates:,} templates): a new template would be overflow"
-            )
-        else:
-            reasons.append("not seen before: it would be a new template")
-        name = self._by_text.get((final, level))
-        area, fresh = names.signature(final, level, self._entries.__contains__)
-        entry = self._final(self._entries[name]) if name else None
-        return Explanation(
-            message=message,
-            level=level,
-            text=text,
-            masks=tuple(masks),
-            masked=masked,
-            signature=entry.signature if entry else fresh,
-            template=entry.template if entry else final,
-            family=entry.family if entry else area,
-            reasons=tuple(dict.fromkeys(reasons)),
-        )
+        if number == _OVERFLOW:
+            if len(self._entries) >= self._max_templates:
+                return masked, [f"the catalogue is full ({self._max_templates:,} templates): a new one is overflow"]
+            return masked, ["not seen before: it would be a new template"]
+        reasons: list[str] = []
+        while True:
+            text = self._texts[number]
+            if text != masked:
+                reasons.append(f"merged into {text!r}: {self._why.get(number, 'words that vary')}")
+            if self._root[number] == number:
+                return text, reasons
+            number = self._root[number]
 
-
-def _text() -> pl.Expr:
-    """What a signature is built from: the innermost exception, else the message's first line that is not blank."""
-    message = pl.col("message").fill_null("").str.strip_chars("\r\n")
-    first = (
-        pl.when(message.str.contains("\n", literal=True)).then(message.str.extract(r"^([^\n]*)", 1)).otherwise(message)
-    )
-    return pl.coalesce(pl.col("exception"), first)
+    def _named(self, text: str, level: Level) -> tuple[str, str, str]:
+        name = self._by_text.get((text, level))
+        if name is None:
+            area, fresh = names.signature(text, level, self._entries.__contains__)
+            return fresh, text, area
+        entry = self._final(self._entries[name])
+        return entry.signature, entry.template, entry.family

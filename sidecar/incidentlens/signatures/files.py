@@ -15,7 +15,7 @@ from incidentlens.model.signatures import SignatureRules
 
 from .catalogue import Catalogue
 
-CHUNK = 65_536  # lines
+CHUNK = 32_768  # lines; fewer than MAX_NEW_A_BATCH, so that no chunk can overflow by itself
 MAX_LINE = 1_000_000  # bytes of a line that are read; what is longer is cut
 
 Read = Callable[[pl.DataFrame], pl.DataFrame]

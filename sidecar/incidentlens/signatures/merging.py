@@ -149,8 +149,12 @@ class Merger:
         pattern = _pattern_of(member, general)
         if pattern is None:
             return False
-        self._add_pattern(shape, pattern, general)
-        return True
+        self._leaf.setdefault(general, member)
+        return self._add_pattern(shape, pattern, general)
+
+    def leaf(self, general: str) -> str | None:
+        """One of the texts that a merged text was first made of; None for a text that is no merge."""
+        return self._leaf.get(general)
 
     def settle(self) -> list[Merge]:
         """Look at the shapes that grew by a quarter since they were last looked at; call after each batch."""
@@ -165,6 +169,7 @@ class Merger:
                 general = _with_placeholders(members[0], variable)
                 pattern = tuple(None if i in variable else word for i, word in enumerate(words))
                 if self._add_pattern(shape, pattern, general):
+                    self._leaf.setdefault(general, members[0])
                     places = f"each of {len(variable)} places"
                     why = f"{len(members)} texts of one shape have {SEVERAL} or more words in {places}"
                     merges.append(Merge(general, tuple(members), why))

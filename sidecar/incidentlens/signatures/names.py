@@ -24,7 +24,7 @@ _DEFAULT_FAMILY = "app"
 _WORD = re.compile(r"[A-Za-z][A-Za-z]*")
 # The keys of key=value tell less than the words around them, and the level stands in the name already.
 _KEY = re.compile(
-    r"[\w.-]{1,80} ?= ?(?:<\*>)?|[\w.-]{1,80}: ?<\*>|\b(?:msg|message): "
+    r"[\w.-]{1,80} ?= ?(?:<\*>)?|\w{0,80}(?:Id|ID|_id): ?<\*>|\b(?:msg|message): "
     r"|\b(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL)\b"
 )
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -54,9 +54,10 @@ def test_values_are_masked_and_words_are_kept(text: str, expected: str) -> None:
 _TEXT = st.one_of(
     st.text(max_size=80),
     st.text(alphabet="ab0 1.:/=,-'\"<*>[](){}\\|@#\n\t_éü", max_size=60),
-    st.lists(st.sampled_from(["<*>", "a=b", "x = y", "1.2.3.4:5", "k: 'v'", '"q"', "10 ms", "/a/b", "w", "error="]), max_size=8).map(
-        " ".join
-    ),
+    st.lists(
+        st.sampled_from(["<*>", "a=b", "x = y", "1.2.3.4:5", "k: 'v'", '"q"', "10 ms", "/a/b", "w", "error="]),
+        max_size=8,
+    ).map(" ".join),
 )
 
 
