@@ -365,7 +365,7 @@ class Detector:
     def _missing_step(self, signed: pl.DataFrame, missing: Missing, context: DetectionContext) -> Problem:
         """A follower that stays away, as a problem of the service it should have come from."""
         span, lost = missing.span, missing.lost
-        rows = proof.spread(self._sequences.traces_of(signed, missing).select(proof.COLUMNS)).to_dicts()
+        rows = proof.spread(self._sequences.records_of(signed, missing).select(proof.COLUMNS)).to_dicts()
         span.samples = proof.add_samples(span.samples, rows, self._settings.samples)
         span.traces = proof.add_traces(span.traces, rows)
         criticality = context.criticality.get(lost.service, 1.0)

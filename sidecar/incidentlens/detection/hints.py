@@ -8,14 +8,17 @@ import re2
 
 from incidentlens.model.terms import Level
 
-# Strong enough to count in a line of level info: somebody died.
-_STRONG = re2.compile(
+# Somebody died, or is about to: counts whatever the level says.
+_DEADLY = re2.compile(
     r"(?i)\b(oom[- ]?kill(ed|er|ing)?|out of memory|outofmemory(error|exception)?|stack ?overflow(error|exception)?|"
     r"kernel panic|panic:|segmentation fault|segfault|core dumped|sigsegv|sigabrt|killed process|"
-    r"crash ?loop ?back ?off|imagepullbackoff|errimagepull|evicted|"
-    r"traceback \(most recent call last\)|unhandled (exception|rejection|error)|uncaught (exception|error)|"
-    r"deadlock (detected|found)|data loss|corrupt(ed|ion)|no space left on device|disk full|"
-    r"(liveness|readiness|startup) probe failed|back-off restarting)\b|"
+    r"crash ?loop ?back ?off|imagepullbackoff|errimagepull|evicted|data loss|corrupt(ed|ion)|"
+    r"no space left on device|disk full|(liveness|readiness|startup) probe failed|back-off restarting)\b"
+)
+# Something was thrown: counts even in a line of level info.
+_THROWN = re2.compile(
+    r"(?i:traceback \(most recent call last\)|\bunhandled (exception|rejection|error)\b|"
+    r"\buncaught (exception|error)\b|\bdeadlock (detected|found)\b)|"
     r"\b[A-Z][A-Za-z0-9.]*(Exception|Error)\b(: | at |\)|$)"
 )
 # Good enough for a line without a level.
@@ -58,18 +61,16 @@ def strength(text: str, level: str) -> float:
     if level == Level.FATAL:
         return 4.0
     if level == Level.ERROR:
-        return 3.5 if _STRONG.search(head) else 3.0
+        return 3.5 if _DEADLY.search(head) else 3.0
     if level == Level.WARN:
-        return 2.5 if _STRONG.search(head) else 1.5
-    if level in (Level.DEBUG, Level.TRACE):
+        return 2.5 if _DEADLY.search(head) else 1.5
+    if level in (Level.DEBUG, Level.TRACE) or _HARMLESS.search(head) or _RECOVERED.search(head):
         return 0.0
-    if _HARMLESS.search(head) or _RECOVERED.search(head):
-        return 0.0
-    if _STRONG.search(head):
+    if _DEADLY.search(head):
+        return 3.0
+    if _THROWN.search(head):
         return 2.5
-    if level == Level.UNKNOWN and _FAILING.search(head):
-        return 2.0
-    return 0.0
+    return 2.0 if level == Level.UNKNOWN and _FAILING.search(head) else 0.0
 
 
 def says_change(text: str) -> bool:

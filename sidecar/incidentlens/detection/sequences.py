@@ -1,39 +1,34 @@
 """Steps that used to follow one another within a trace, and no longer do.
 
 A fault that returns early, or is swallowed, writes no error: it shows only in what is missing. For each step (a
-signature in a service) it is remembered what followed it in the same trace. Where a step's usual follower stays away,
-the place is the service of the missing follower. Two things are left to others: followers that are errors (an error is
-a problem by itself), and errors that no longer come.
+signature in a service) it is remembered in how many traces which step followed. Where a step's usual follower stays
+away, the place is the service of the missing follower. Two things are left to others: followers that are errors (an
+error is a problem by itself), and errors that no longer come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import orjson
 import polars as pl
-import xxhash
 
-from incidentlens.model.clock import SECOND
 from incidentlens.model.terms import Level, ProblemKind
 
-from .keys import Span, key_name
+from .keys import Span
 from .settings import DetectionSettings
 from .statistics import binomial_tail_low
+from .traces import CALL, END, Followed, OpenTraces, step_name
 
-END = "end"  # nothing followed
-_OPEN = "g:traces"
-_SETTLE = 10 * SECOND  # a trace silent for this long is over
-_MAX_FOLLOWERS = 40
-_MAX_BASE = 2_000.0  # beyond this a step's history is halved: it forgets, slowly
-_MIN_BASE, _MIN_NOW = 5, 4
-_USUAL = 0.4  # what follows at least this often is expected
-_LEFT = 0.3  # and is missing where less than this part of it is left
-_SCALES = (3, None)  # look back over three buckets, and over the window
 WEIGHT = 1.5  # severity weight of a missing step: what it means is not said anywhere
+_MAX_FOLLOWERS = 40
+_MAX_BASE = 2_000.0  # traces; beyond this a step's history is halved: it forgets, slowly
+_MIN_BASE, _MIN_NOW = 5, 4  # traces
+_USUAL = 0.6  # what follows in at least this part of the traces is expected
+_LEFT = 0.3  # and is missing where less than this part of it is left
+_BACK = 0.6  # and is back where more than this part comes
+_SCALES = (3, 0)  # look back over three buckets, and over the window
 
 
 @dataclass(slots=True)
@@ -44,27 +39,17 @@ class Step:
     signature: str
     template: str
     level: str
-    base: dict[str, float] = field(default_factory=dict)  # follower: count
-    window: list[list[Any]] = field(default_factory=list)  # [bucket, follower, count, first]
+    traces: float = 0.0
+    base: dict[str, float] = field(default_factory=dict)  # follower: traces
+    window: list[list[Any]] = field(default_factory=list)  # [bucket, traces, followers, first, came]
     lost: str = ""  # the follower that stays away
     instead: str = ""
     span: Span | None = None
 
     def encode(self) -> bytes:
         span = self.span.encode() if self.span else None
-        return orjson.dumps(
-            [
-                self.service,
-                self.signature,
-                self.template,
-                self.level,
-                self.base,
-                self.window,
-                self.lost,
-                self.instead,
-                span,
-            ]
-        )
+        head = [self.service, self.signature, self.template, self.level, self.traces, self.base]
+        return orjson.dumps([*head, self.window, self.lost, self.instead, span])
 
     @classmethod
     def decode(cls, data: bytes) -> Step:
@@ -73,12 +58,24 @@ class Step:
         step.span = Span.decode(span) if span else None
         return step
 
-    def learn(self, follower: str, count: float) -> None:
-        if follower not in self.base and len(self.base) >= _MAX_FOLLOWERS:
-            return
-        self.base[follower] = self.base.get(follower, 0.0) + count
-        if sum(self.base.values()) > _MAX_BASE:
+    def learn(self, traces: float, followers: dict[str, int], part: float = 1.0) -> None:
+        self.traces += traces * part
+        for follower, count in followers.items():
+            if follower in self.base or len(self.base) < _MAX_FOLLOWERS:
+                self.base[follower] = self.base.get(follower, 0.0) + count * part
+        if self.traces > _MAX_BASE:
+            self.traces /= 2
             self.base = {name: value / 2 for name, value in self.base.items() if value >= 1}
+
+    def recent(self, edge: int) -> tuple[int, dict[str, int]]:
+        """(traces, followers) of the window's buckets after `edge`."""
+        traces, followers = 0, dict[str, int]()
+        for bucket, count, followed, _, _ in self.window:
+            if bucket > edge:
+                traces += count
+                for follower, times in followed.items():
+                    followers[follower] = followers.get(follower, 0) + times
+        return traces, followers
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,120 +84,77 @@ class Missing:
 
     step: Step
     lost: Step
-    instead: Step | None  # None: the trace ends there
+    instead: Step | None  # None: nothing follows
+    called: bool  # the lost one was the first step of what `step` called
     span: Span
 
 
 class Sequences:
-    """What follows what within traces; the state is a value a step, and one for the traces that are open."""
+    """What follows what within traces; the state is a value a step, and one for the spans that are open."""
 
     def __init__(self, state: dict[str, bytes], settings: DetectionSettings) -> None:
         self._settings = settings
+        self._open = OpenTraces(state, settings.max_steps)
         self._raw = {name: value for name, value in state.items() if name.startswith("q:") and value}
         self._steps: dict[str, Step] = {}
         self._dirty: set[str] = set()
-        self._open: dict[str, tuple[str, int]] = {  # trace: (its last step, when)
-            trace: (step, at) for trace, step, at in orjson.loads(state.get(_OPEN) or b"[]")
-        }
-        self._open_changed = False
-        self.dropped = 0
+        self._no_room = 0
+
+    @property
+    def dropped(self) -> int:
+        """Steps and spans that found no room."""
+        return self._no_room + self._open.dropped
 
     def learn(self, signed: pl.DataFrame) -> None:
         """Take what follows what in a SIGNED frame as usual."""
-        for _, rows in self._transitions(signed):
-            for name, follower, count, _ in rows:
+        self._remember(signed)
+        for steps in self._open.take(signed, self._settings.bucket).values():
+            for name, followed in steps.items():
                 if step := self._step(name):
-                    step.learn(follower, count)
+                    step.learn(followed.traces, followed.followers)
 
     def observe(self, signed: pl.DataFrame) -> list[Missing]:
         """Steps whose usual follower stays away as of this call."""
+        self._remember(signed)
         found: dict[int, Missing] = {}
-        for bucket, rows in self._transitions(signed):
-            for name, follower, count, first in rows:
+        for bucket, steps in sorted(self._open.take(signed, self._settings.bucket).items()):
+            for name, followed in steps.items():
                 step = self._step(name)
                 if step is None:
                     continue
                 self._slide(step, bucket)
-                step.window.append([bucket, follower, count, first])
-                if missing := self._judge(step, bucket, follower, count, first):
+                step.window.append([bucket, followed.traces, followed.followers, followed.first, followed.came])
+                if missing := self._judge(step, bucket, followed):
                     found[id(missing.span)] = missing
         return list(found.values())
 
-    def traces_of(self, signed: pl.DataFrame, missing: Missing) -> pl.DataFrame:
+    def records_of(self, signed: pl.DataFrame, missing: Missing) -> pl.DataFrame:
         """The records of `signed` that show it: the step, in traces where the follower did not come."""
         lost = (pl.col("service") == missing.lost.service) & (pl.col("signature") == missing.lost.signature)
         here = (pl.col("service") == missing.step.service) & (pl.col("signature") == missing.step.signature)
-        since = signed.filter(pl.col("trace_id").is_not_null() & (pl.col("ts") >= missing.span.onset))
-        came = since.filter(lost).select("trace_id").unique()
-        return since.filter(here).join(came, on="trace_id", how="anti").sort("ts")
+        span = (pl.col("ts") >= missing.span.onset) & (pl.col("ts") <= missing.span.last)
+        traced = signed.filter(pl.col("trace_id").is_not_null())
+        if missing.lost is missing.step:
+            return traced.filter(here & span).sort("ts")
+        came = traced.filter(lost).select("trace_id").unique()
+        return traced.filter(here & span).join(came, on="trace_id", how="anti").sort("ts")
 
     def changed(self) -> dict[str, bytes]:
         """State that changed since the last call of this."""
         out = {name: self._steps[name].encode() for name in self._dirty if name in self._steps}
-        if self._open_changed:
-            out[_OPEN] = orjson.dumps([[trace, step, at] for trace, (step, at) in self._open.items()])
         self._dirty.clear()
-        self._open_changed = False
-        return out
+        return out | self._open.state()
 
-    # -- transitions -----------------------------------------------------------------------------------------------
-
-    def _transitions(self, signed: pl.DataFrame) -> Iterator[tuple[int, list[tuple[str, str, int, int]]]]:
-        """(bucket, [(step, follower, count, first time)]) in order of time; a transition's time is its first step's."""
-        if signed.height == 0:
-            return
-        rows = signed.lazy().select("ts", "trace_id", "service", "signature", "template", "level").collect()
-        traced = rows.filter(pl.col("trace_id").is_not_null())
-        pairs: list[tuple[int, str, str]] = []
-        end = int(rows["ts"].max())  # type: ignore[arg-type]
-        if traced.height:
-            self._open_changed = True
-            self._remember(traced)
-            pairs = self._pairs(traced)
-        for trace in [trace for trace, (_, at) in self._open.items() if end - at > _SETTLE]:
-            name, at = self._open.pop(trace)
-            pairs.append((at, name, END))
-            self._open_changed = True
-        width = self._settings.bucket
-        counted: dict[tuple[int, str, str], list[int]] = {}
-        for at, name, follower in pairs:
-            entry = counted.setdefault((at - at % width, name, follower), [0, at])
-            entry[0] += 1
-            entry[1] = min(entry[1], at)
-        for bucket, keys in groupby(sorted(counted), key=lambda key: key[0]):
-            yield bucket, [(name, follower, *_two(counted[(at, name, follower)])) for at, name, follower in keys]
-
-    def _pairs(self, traced: pl.DataFrame) -> list[tuple[int, str, str]]:
-        """(time of the step, step, follower) for each record that follows another one of its trace in time."""
-        pairs: list[tuple[int, str, str]] = []
-        names: dict[tuple[str, str], str] = {}
-        for trace, ts, service, signature in (
-            traced.sort("ts", maintain_order=True).select("trace_id", "ts", "service", "signature").iter_rows()
-        ):
-            name = names.get((service, signature))
-            if name is None:
-                name = names[(service, signature)] = _step_name(service, signature)
-            short = xxhash.xxh3_64(trace.encode("utf-8", "surrogatepass")).hexdigest()
-            before = self._open.pop(short, None)
-            if before is not None:
-                pairs.append((before[1], before[0], name if ts - before[1] <= _SETTLE else END))
-            self._open[short] = (name, ts)
-            if len(self._open) > self._settings.max_steps:
-                oldest = next(iter(self._open))
-                del self._open[oldest]
-                self.dropped += 1
-        return pairs
-
-    def _remember(self, traced: pl.DataFrame) -> None:
+    def _remember(self, signed: pl.DataFrame) -> None:
         """Steps that are new."""
-        for service, signature, template, level in (
-            traced.group_by("service", "signature").agg(pl.col("template").first(), pl.col("level").first()).iter_rows()
-        ):
-            name = _step_name(service, signature)
+        traced = signed.lazy().filter(pl.col("trace_id").is_not_null())
+        first = traced.group_by("service", "signature").agg(pl.col("template").first(), pl.col("level").first())
+        for service, signature, template, level in first.collect().iter_rows():
+            name = step_name(service, signature)
             if name in self._steps or name in self._raw:
                 continue
             if len(self._steps) + len(self._raw) >= self._settings.max_steps:
-                self.dropped += 1
+                self._no_room += 1
                 continue
             self._steps[name] = Step(service, signature, template, level)
             self._dirty.add(name)
@@ -217,94 +171,82 @@ class Sequences:
         """What left the window is history; while a follower stays away, only a tenth of it: an outage is no custom."""
         edge = bucket - self._settings.window
         while step.window and step.window[0][0] <= edge:
-            _, follower, count, _ = step.window.pop(0)
-            step.learn(follower, count / 10 if step.span else count)
+            _, traces, followers, _, _ = step.window.pop(0)
+            step.learn(traces, followers, 0.1 if step.span else 1.0)
 
-    # -- judging ---------------------------------------------------------------------------------------------------
-
-    def _judge(self, step: Step, bucket: int, follower: str, count: int, first: int) -> Missing | None:
+    def _judge(self, step: Step, bucket: int, followed: Followed) -> Missing | None:
         span = step.span
-        if span and first - span.last > self._settings.quiet:
+        if span and followed.first - span.last > self._settings.quiet:
             span = step.span = None
         if span is None:
-            span = self._begin(step, bucket)
+            span = step.span = self._begin(step, bucket)
             if span is None:
                 return None
-        elif follower == step.lost:
-            if self._share(step, bucket, None) > _LEFT:  # it is back
-                step.span = None
-            return None
         else:
-            span.count += count
-            span.last = max(span.last, first)
-        lost, instead = self._step(step.lost, change=False), self._step(step.instead, change=False)
-        return Missing(step, lost, instead, span) if lost else None
-
-    def _share(self, step: Step, bucket: int, buckets: int | None) -> float:
-        """Of what is usual of the lost follower, the part that still comes."""
-        recent = self._recent(step, bucket, buckets)
-        usual = step.base.get(step.lost, 0.0) / max(sum(step.base.values()), 1.0)
-        return recent.get(step.lost, 0) / max(sum(recent.values()) * usual, 1e-9)
-
-    def _recent(self, step: Step, bucket: int, buckets: int | None) -> dict[str, int]:
-        edge = bucket - (self._settings.bucket * buckets if buckets else self._settings.window)
-        recent: dict[str, int] = {}
-        for at, follower, count, _ in step.window:
-            if at > edge:
-                recent[follower] = recent.get(follower, 0) + count
-        return recent
+            traces, followers = step.recent(bucket - 3 * self._settings.bucket)
+            if followers.get(step.lost, 0) > _BACK * traces * step.base.get(step.lost, 0.0) / max(step.traces, 1.0):
+                step.span = None
+                return None
+            span.count += followed.traces - followed.followers.get(step.lost, 0)
+            span.last = max(span.last, followed.last)
+        called = step.lost.startswith(CALL)
+        lost = self._step(step.lost.removeprefix(CALL), change=False)
+        instead = self._step(step.instead.removeprefix(CALL), change=False)
+        return Missing(step, lost, instead, called, span) if lost else None
 
     def _begin(self, step: Step, bucket: int) -> Span | None:
-        whole = sum(step.base.values())
-        if whole < _MIN_BASE:
+        if step.traces < _MIN_BASE:
             return None
-        best: tuple[float, str, dict[str, int]] | None = None
+        best: tuple[float, str, int, dict[str, int]] | None = None
         for buckets in _SCALES:
-            recent = self._recent(step, bucket, buckets)
-            now = sum(recent.values())
+            width = self._settings.bucket * buckets or self._settings.window
+            now, followers = step.recent(bucket - width)
             if now < _MIN_NOW:
                 continue
             for follower, events in step.base.items():
-                share = events / whole
-                if follower == END or share < _USUAL or recent.get(follower, 0) > _LEFT * share * now:
+                share = events / step.traces
+                left = followers.get(follower, 0)
+                if follower == END or share < _USUAL or left > _LEFT * share * now:
                     continue
-                sure = max(0.05, share - (share * (1 - share) / whole) ** 0.5 - 0.5 / whole)
-                p = 2 * binomial_tail_low(recent.get(follower, 0), now, sure)
+                sure = max(0.05, share - (share * (1 - share) / step.traces) ** 0.5 - 0.5 / step.traces)
+                p = 2 * binomial_tail_low(left, now, sure)
                 if p <= self._settings.sequence_p and (best is None or p < best[0]):
-                    best = (p, follower, recent)
-        if best is None:
+                    best = (p, follower, now, followers)
+        return self._span(step, *best) if best else None
+
+    def _span(self, step: Step, p: float, follower: str, now: int, followers: dict[str, int]) -> Span | None:
+        lost = self._step(follower.removeprefix(CALL), change=False)
+        rest = {
+            name: times
+            for name, times in followers.items()
+            if name != follower and name.startswith(CALL) == (CALL in follower)
+        }
+        usual = {name: step.base.get(name, 0.0) / step.traces for name in rest}
+        instead = max(rest, key=lambda name: rest[name] / now - usual[name], default=END)
+        after = [self._step(name.removeprefix(CALL), change=False) for name in followers]
+        if lost is None or Level(lost.level).failing:
             return None
-        p, follower, recent = best
-        lost = self._step(follower, change=False)
-        instead = max((name for name in recent if name != follower), key=lambda name: recent[name], default=END)
-        after = self._step(instead, change=False)
-        if lost is None or Level(lost.level).failing or (after and Level(after.level).failing):
+        if any(
+            other and Level(other.level).failing and followers.get(name, 0)
+            for name, other in zip(followers, after, strict=True)
+        ):
             return None
         step.lost, step.instead = follower, instead
-        entries = [entry for entry in step.window if entry[1] != follower]
-        came = [entry[3] for entry in step.window if entry[1] == follower]
-        fresh = [entry for entry in entries if not came or entry[3] > max(came)] or entries[-1:]
-        now = sum(recent.values())
-        why = (
-            f'after "{step.template[:80]}" in {step.service} it followed {step.base[follower]:.0f} of {whole:.0f} '
-            f"times, now {recent.get(follower, 0)} of {now}"
-        )
-        step.span = Span(
+        came = max((entry[4].get(follower, 0) for entry in step.window), default=0)
+        fresh = [entry for entry in step.window if entry[3] > came] or step.window[-1:]
+        lacked = sum(entry[1] - entry[2].get(follower, 0) for entry in fresh)
+        verb = "was called" if follower.startswith(CALL) else "followed"
+        share = step.base[follower] / step.traces
+        return Span(
             kind=ProblemKind.SEQUENCE.value,
             onset=min(entry[3] for entry in fresh),
-            last=max(entry[3] for entry in entries),
-            count=sum(entry[2] for entry in fresh),
+            last=max(entry[3] for entry in fresh),
+            count=max(1, lacked),
             expected=0.0,
-            ratio=now * step.base[follower] / whole / (recent.get(follower, 0) + 0.5),
+            ratio=now * share / (followers.get(follower, 0) + 0.5),
             p=p,
-            why=why,
+            why=(
+                f'after "{step.template[:80]}" in {step.service} it {verb} in {step.base[follower]:.0f} of '
+                f"{step.traces:.0f} traces, now in {followers.get(follower, 0)} of {now}"
+            ),
         )
-        return step.span
-
-
-def _two(entry: list[int]) -> tuple[int, int]:
-    return entry[0], entry[1]
-
-
-def _step_name(service: str, signature: str) -> str:
-    return f"q:{key_name(service, signature)[2:]}"

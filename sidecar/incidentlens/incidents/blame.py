@@ -42,6 +42,7 @@ class Blame:
     onsets: dict[str, int]
     edges: dict[tuple[str, str], Edge]
     silent: dict[str, list[Sample]]  # services that others name and that have no problem: the lines that name them
+    alive: frozenset[str] = frozenset()  # services that write lines at the time
 
     def edge(self, effect: str, cause: str) -> Edge | None:
         return self.edges.get((effect, cause))
@@ -77,7 +78,8 @@ def blame(
         heaviest = sorted(by_service, key=lambda service: -max(problem.score for problem in by_service[service]))
         by_service = {service: by_service[service] for service in heaviest[:_MAX_SERVICES]}
     onsets = {service: own[0].onset for service, own in by_service.items()}
-    graph = Blame(by_service, onsets, {}, {})
+    alive = frozenset(signed["service"].unique().to_list()) if signed is not None else frozenset()
+    graph = Blame(by_service, onsets, {}, {}, alive)
     _mentions(graph, known_services | frozenset(by_service))
     _dependencies(graph, dependencies)
     _traces(graph, signed)

@@ -33,6 +33,7 @@ _SYMPTOM = re2.compile(
 )
 _EARLY = 20 * SECOND  # being first by this much counts for most of what being first counts
 _TEMPERATURE = 0.32
+_BROKEN_STEP = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Candidate:
     unexplained: float  # 1 where nothing else explains it
     early: float
     growth: float
-    own: float  # it has failures of its own
+    own: float  # 1 with failures of its own, 0 without, -1 where it writes lines and none of them fails
     hint: float  # its words are those of a cause (1) or of a symptom (-1)
     sequence: float  # steps inside it broke off
     probability: float = 0.0
@@ -80,7 +81,7 @@ def candidates(graph: Blame) -> list[Candidate]:
                 unexplained=1 - max((paths[service].get(o, 0.0) for o in graph.onsets if o != service), default=0.0),
                 early=math.exp(-(graph.onsets[service] - earliest) / _EARLY) if own else 0.5,
                 growth=weights[service] / heaviest if own else 0.0,
-                own=1.0 if own else 0.0,
+                own=1.0 if own else -1.0 if service in graph.alive else 0.0,
                 hint=max((hint(problem) for problem in own[:3]), default=0.0),
                 sequence=1.0 if any(problem.kind == ProblemKind.SEQUENCE for problem in own) else 0.0,
             )
@@ -97,16 +98,21 @@ def hint(problem: Problem) -> float:
 
 
 def overall_ranking(incidents: Iterable[Incident]) -> tuple[ServiceScore, ...]:
-    """One ranking over several incidents: each gives its services' scores, weighed by its severity and its loudness."""
+    """One ranking over several incidents: each gives its services' scores, weighed by how loud and how severe it is."""
     total: dict[str, float] = {}
     for incident in incidents:
         if incident.root_cause is None:
             continue
-        loudest = max((problem.score for problem in incident.problems), default=0.0)
-        held = 0.1 if incident.suppression else 1.0
+        loudest = max((_loudness(problem) for problem in incident.problems), default=0.0)
+        weight = loudest * (3 + incident.severity.rank) * (0.1 if incident.suppression else 1.0)
         for entry in incident.root_cause.ranking:
-            total[entry.service] = total.get(entry.service, 0.0) + entry.score * loudest * incident.severity.rank * held
+            total[entry.service] = total.get(entry.service, 0.0) + entry.score * weight
     return normalised(total)
+
+
+def _loudness(problem: Problem) -> float:
+    """A problem's score; a step that stays away is never loud, but nothing else says so exactly where it broke."""
+    return problem.score * (_BROKEN_STEP if problem.kind == ProblemKind.SEQUENCE else 1.0)
 
 
 def normalised(scores: Mapping[str, float]) -> tuple[ServiceScore, ...]:
