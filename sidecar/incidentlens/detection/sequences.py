@@ -13,12 +13,13 @@ from typing import Any
 
 import orjson
 import polars as pl
+import re2
 
 from incidentlens.model.terms import Level, ProblemKind
 
 from .keys import Span
 from .settings import DetectionSettings
-from .statistics import binomial_tail_low
+from .statistics import share_tail
 from .traces import CALL, END, Followed, OpenTraces, step_name
 
 WEIGHT = 1.5  # severity weight of a missing step: what it means is not said anywhere
@@ -28,6 +29,7 @@ _MIN_BASE, _MIN_NOW = 5, 4  # traces
 _USUAL = 0.6  # what follows in at least this part of the traces is expected
 _LEFT = 0.3  # and is missing where less than this part of it is left
 _BACK = 0.6  # and is back where more than this part comes
+_SAME_WORDS = 0.6  # of two templates' words together: they are one step with another value
 _SCALES = (3, 0)  # look back over three buckets, and over the window
 
 
@@ -208,11 +210,26 @@ class Sequences:
                 left = followers.get(follower, 0)
                 if follower == END or share < _USUAL or left > _LEFT * share * now:
                     continue
-                sure = max(0.05, share - (share * (1 - share) / step.traces) ** 0.5 - 0.5 / step.traces)
-                p = 2 * binomial_tail_low(left, now, sure)
+                left += self._alike(follower, followers)
+                p = 2 * share_tail(left, now, events, step.traces)
                 if p <= self._settings.sequence_p and (best is None or p < best[0]):
                     best = (p, follower, now, followers)
         return self._span(step, *best) if best else None
+
+    def _alike(self, follower: str, followers: dict[str, int]) -> int:
+        """How often a follower of the same service came that says nearly the same: one wording less is no step less."""
+        lost = self._step(follower.removeprefix(CALL), change=False)
+        if lost is None:
+            return 0
+        said = _words(lost.template)
+        count = 0
+        for name, times in followers.items():
+            other = self._step(name.removeprefix(CALL), change=False) if name != follower else None
+            if other is not None and other.service == lost.service:
+                words = _words(other.template)
+                if len(said & words) >= _SAME_WORDS * len(said | words):
+                    count += times
+        return count
 
     def _span(self, step: Step, p: float, follower: str, now: int, followers: dict[str, int]) -> Span | None:
         lost = self._step(follower.removeprefix(CALL), change=False)
@@ -250,3 +267,7 @@ class Sequences:
                 f"{step.traces:.0f} traces, now in {followers.get(follower, 0)} of {now}"
             ),
         )
+
+
+def _words(template: str) -> set[str]:
+    return set(re2.findall(r"[A-Za-z]{2,}", template[:500]))

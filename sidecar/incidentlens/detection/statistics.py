@@ -58,25 +58,20 @@ def count_tail(count: int, events: float, minutes: float, window: float, dispers
     return negative_binomial_tail(count, mean, variance)
 
 
-def binomial_tail_low(successes: int, trials: int, probability: float) -> float:
-    """P(X ≤ successes) in that many trials."""
-    if trials <= 0 or successes >= trials:
+def share_tail(count: int, trials: int, before: float, of: float) -> float:
+    """P(at most `count` of `trials`) after `before` of `of` earlier trials: beta-binomial, Jeffreys' prior.
+
+    With few earlier trials even a whole absence proves little, as it should.
+    """
+    if trials <= 0 or count >= trials:
         return 1.0
-    if probability <= 0:
-        return 1.0
-    if probability >= 1:
-        return 0.0
-    return min(1.0, sum(_binomial(k, trials, probability) for k in range(successes + 1)))
-
-
-def binomial_tail_high(successes: int, trials: int, probability: float) -> float:
-    """P(X ≥ successes) in that many trials."""
-    return binomial_tail_low(trials - successes, trials, 1 - probability)
-
-
-def _binomial(k: int, n: int, p: float) -> float:
-    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(log + k * math.log(p) + (n - k) * math.log1p(-p))
+    alpha, beta = before + 0.5, max(0.0, of - before) + 0.5
+    base = math.lgamma(alpha + beta) - math.lgamma(alpha) - math.lgamma(beta) - math.lgamma(alpha + beta + trials)
+    total = 0.0
+    for k in range(count + 1):
+        choose = math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+        total += math.exp(base + choose + math.lgamma(alpha + k) + math.lgamma(beta + trials - k))
+    return min(1.0, total)
 
 
 def _sum_tail(log_first: float, step: Callable[[int], float], count: int, mean: float) -> float:
