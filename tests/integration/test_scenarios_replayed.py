@@ -39,10 +39,24 @@ def frame(lines):
     return pl.DataFrame(rows, schema=LINES)
 
 
-def replayed(name, seed):
+@pytest.fixture(scope="module")
+def project():
+    return default_project(load_runbooks([builtin_runbooks()]))
+
+
+@pytest.fixture(scope="module")
+def history():
+    return frame(Scenario("healthy", 1).history(START, 1200))
+
+
+@pytest.fixture
+def replayed(project, history):
+    return lambda name, seed: replay(name, seed, project, history)
+
+
+def replay(name, seed, project, history):
     scenario = Scenario(name, seed)
-    project = default_project(load_runbooks([builtin_runbooks()]))
-    history, records = frame(scenario.history(START, 1200)), frame(scenario.lines(START))
+    records = frame(scenario.lines(START))
     found = asyncio.run(replay_frames([records], [history], project=project))
     told = [one for one in found.result["incidents"] if one["disposition"] in ("ESCALATE", "NEEDS_ONCALL", "NEEDS_DEV")]
     return scenario.truth(START), told, found.result
@@ -50,7 +64,7 @@ def replayed(name, seed):
 
 @pytest.mark.parametrize("seed", [1, 2, 7])
 @pytest.mark.parametrize("name", sorted(CHAINS))
-def test_a_cascade_is_one_incident_with_its_cause_its_chain_and_a_verified_end(name, seed):
+def test_a_cascade_is_one_incident_with_its_cause_its_chain_and_a_verified_end(replayed, name, seed):
     truth, told, result = replayed(name, seed)
     assert len(told) == 1
     (incident,) = told
@@ -68,7 +82,7 @@ def test_a_cascade_is_one_incident_with_its_cause_its_chain_and_a_verified_end(n
 
 
 @pytest.mark.parametrize("name", sorted(CHAINS))
-def test_every_step_of_a_chain_cites_records_of_the_input_as_they_stood(name):
+def test_every_step_of_a_chain_cites_records_of_the_input_as_they_stood(replayed, name):
     _, (incident,), _ = replayed(name, 1)
     lines = {line.text for line in Scenario(name, 1).lines(START)}
     known = {item["id"] for item in incident["evidence"]}
@@ -80,6 +94,6 @@ def test_every_step_of_a_chain_cites_records_of_the_input_as_they_stood(name):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_healthy_shop_with_a_fifth_of_its_lines_errors_tells_nobody(seed):
+def test_a_healthy_shop_with_a_fifth_of_its_lines_errors_tells_nobody(replayed, seed):
     _, told, _ = replayed("healthy", seed)
     assert told == []

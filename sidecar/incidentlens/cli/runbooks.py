@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from .console import answer, fail, print_json, talk, unusable
+from .files import must_exist
 
 group = typer.Typer(help="Check, match and begin runbooks.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Answer in JSON.")
@@ -46,46 +47,33 @@ def match(
     paths: list[Path] = _PATHS,
     as_json: bool = _JSON,
 ) -> None:
-    """Which runbooks fit the failing lines of a file, with score and reasons."""
-    import polars as pl
+    """Which runbooks fit what is found in a file: replays it, and shows each incident's matches with their reasons."""
+    import asyncio
 
     from incidentlens.config.loader import builtin_runbooks
-    from incidentlens.intake.files import read_records
-    from incidentlens.intake.reading import EventReader
-    from incidentlens.model.signatures import SignatureRules
+    from incidentlens.intake.files import FileError, read_records
     from incidentlens.model.yamlfile import YamlError
-    from incidentlens.runbooks import Matcher, load_runbooks
-    from incidentlens.signatures import Catalogue
+    from incidentlens.pipeline.replay import default_project, replay_frames
+    from incidentlens.runbooks import load_runbooks
 
+    must_exist(file)
     try:
-        matcher = Matcher(load_runbooks(paths or [builtin_runbooks()]))
-    except YamlError as error:
+        project = default_project(load_runbooks(paths or [builtin_runbooks()]))
+        found = asyncio.run(replay_frames(read_records(file), project=project))
+    except (YamlError, FileError, OSError) as error:
         fail(str(error))
-    if str(file) != "-" and not file.is_file():
-        unusable(f"there is no file {file}")
-    reader, catalogue = EventReader(), Catalogue((), SignatureRules())
-    found: dict[str, dict[str, object]] = {}
-    for lines in read_records(file):
-        signed = catalogue.sign(reader.read(lines)).filter(pl.col("level").is_in(["fatal", "error", "warn"]))
-        for row in signed.unique("signature", keep="first", maintain_order=True).iter_rows(named=True):
-            if row["signature"] in found:
-                continue
-            matches = matcher.match_text(row["message"], row["exception"], row["signature"], row["service"])
-            found[row["signature"]] = {
-                "signature": row["signature"],
-                "line": row["line"],
-                "runbooks": [one.model_dump(include={"runbook_id", "name", "score", "reasons"}) for one in matches],
-            }
+    incidents = found.result["incidents"]
     if as_json:
-        print_json(list(found.values()))
+        keys = ("id", "title", "service", "signatures", "runbooks")
+        print_json([{key: incident[key] for key in keys} for incident in incidents])
         return
-    for entry in found.values():
-        answer.print(str(entry["signature"]), markup=False)
-        runbooks = entry["runbooks"]
-        for one in runbooks if isinstance(runbooks, list) else []:
-            answer.print(f"  {one['score']:.2f}  {one['runbook_id']}: {'; '.join(one['reasons'])}", markup=False)
-        if not runbooks:
+    for incident in incidents:
+        answer.print(incident["title"], markup=False)
+        for one in incident["runbooks"]:
+            answer.print(f"  {one['score']:.2f}  {one['id']}: {'; '.join(one['reasons'])}", markup=False)
+        if not incident["runbooks"]:
             answer.print("  no runbook reaches 0.5", markup=False)
+    talk.print(f"{len(incidents)} incidents in {found.records} records")
 
 
 @group.command()

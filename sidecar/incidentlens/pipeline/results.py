@@ -55,6 +55,10 @@ async def incident_result(tx: Transaction, incident: Incident) -> dict[str, Any]
             {"id": item.id, "service": item.service, "ts": item.ts, "line": item.text}
             for item in evidence[:_EVIDENCE_ITEMS]
         ],
+        "runbooks": [
+            {"id": match.runbook_id, "name": match.name, "score": match.score, "reasons": list(match.reasons)}
+            for match in (analysis.runbooks if analysis else ())
+        ],
         "next_steps": list(analysis.next_steps) if analysis else [],
         "decision": {
             "disposition": decisions[0].disposition.value,

@@ -169,9 +169,9 @@ DEPLOYMENT_GONE_WRONG = Cascade(
                 "config",
                 "configuration changed by release 2.14.0: heap.max 2048m -> 256m on inventory-{hex}",
                 role="cause",
-                ends=2.0,
+                ends=3.0,  # as its pods come up one after the other
             ),
-            2.0,
+            3.0,
         ),
     ),
 )
