@@ -2,7 +2,8 @@
 
 PostgreSQL's text and jsonb cannot hold the NUL character, and no UTF-8 can hold half of a surrogate pair; JSON knows
 neither infinity nor integers beyond 64 bits. Log text has all of these. They are replaced on the way in, visibly and in
-both stores alike, so that a line that holds one is kept rather than refused.
+both stores alike, so that a line that holds one is kept rather than refused. (Within untyped JSON a float of 2**53 or
+more comes back from PostgreSQL as the integer of the same digits.)
 """
 
 from __future__ import annotations

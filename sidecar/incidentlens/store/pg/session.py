@@ -68,6 +68,10 @@ def translated() -> Iterator[None]:
             f"the database took longer than {STATEMENT_TIMEOUT_MS // 1000} s, or another sidecar holds the project; "
             "it is tried again"
         ) from error
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise StoreRefused(
+            f"refused: a name (service, signature, id, query) is too long: {error.diag.message_primary}"
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise StoreError(
