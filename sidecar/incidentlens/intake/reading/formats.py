@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
-import re2
 
 from . import levels
 from .header import SYSLOG_TAIL
@@ -21,7 +20,6 @@ class Known:
     """A named format: its node, and by which part of a sample it must be recognised at least."""
 
     node: HeaderNode
-    probe: re2._Regexp
     share: float = 0.0
 
 
@@ -80,7 +78,7 @@ def _make() -> list[Known]:
         node = HeaderNode(
             name, _whole(pattern), STAMP[stamp] if stamp else None, level, strict, default, wrapper, finish
         )
-        known.append(Known(node, re2.compile(node.pattern), share))
+        known.append(Known(node, share))
 
     iso = {name: STAMP[name].pattern for name in ("iso_t", "iso")}
 

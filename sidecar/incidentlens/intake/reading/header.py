@@ -12,18 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 import re2
 
 from . import levels
-from .node import HeaderNode
+from .node import HeaderNode, Parts
 from .stamps import BY_NAME as STAMP_BY_NAME
 from .stamps import Stamp, find
 
 _LOOK = 400  # characters of a line that may hold its header
 _MAX_LEAD = 8  # tokens before the stamp
 _MAX_PIECES = 10
+_STUDIED = 64  # lines that show a header as well as more would
 _FEW = 8  # fewer lines than this do not show what is the same on all
 
 # Between two fields: what closes the one before, then a separator. A dash needs a blank after it, or it is a minus.
@@ -50,19 +52,14 @@ class _Piece:
     accept: Callable[[str], bool] | None = None
     separator: str = _SEP  # what must follow
 
-    def matcher(self, opened: str) -> re2._Regexp:
-        return re2.compile(
-            "^"
-            + opened
-            + "(?P<field>"
-            + self.pattern.replace("(?P<", "(?:")
-            .replace("(?:level>", "(?:")
-            .replace("(?:trace>", "(?:")
-            .replace("(?:service>", "(?:")
-            + ")(?P<sep>"
-            + self.separator
-            + ")"
-        )
+    def matcher(self, opened: str) -> re.Pattern[str]:
+        """For samples: Python's own engine is the fastest for short texts, and these have `_LOOK` characters at most."""
+        return _matcher(opened + "(?P<field>" + ungrouped(self.pattern) + ")" + self.separator)
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 _LEVEL = _Piece("level", r"(?P<level>[A-Za-z]{3,13}[0-9]?)", accept=_word_level)
@@ -146,6 +143,8 @@ def _candidates(state: _State) -> list[_Piece]:
 
 def learn(lines: list[str]) -> HeaderNode | None:
     """The header that most of these lines share, as a node; None where they share no time stamp near their start."""
+    if len(lines) > _STUDIED:
+        lines = lines[:: -(-len(lines) // _STUDIED)]
     places: dict[tuple[str, int, str], list[tuple[str, str]]] = {}
     for line in lines:
         place = _anchor(line[:_LOOK])
@@ -161,28 +160,31 @@ def learn(lines: list[str]) -> HeaderNode | None:
     lead = _lead_pattern([lead for lead, _ in found], glue, state)
     rests = [rest for _, rest in found]
     if _is_syslog(stamp, rests):
-        return HeaderNode("syslog", f"^(?P<head>{lead}{stamp.pattern}{SYSLOG_TAIL})", stamp)
-    pattern = f"^(?P<head>{lead}{stamp.pattern}{_tail_pattern(rests, state)})"
+        return _node("syslog", lead, stamp, SYSLOG_TAIL)
+    return _node("stamped", lead, stamp, _tail_pattern(rests, state))
+
+
+def _node(name: str, lead: str, stamp: Stamp, tail: str) -> HeaderNode:
+    """The node of a header whose pattern is made up of these."""
+    pattern = f"{lead}{stamp.pattern}{tail}"
+    before, mark, _ = pattern.partition("(?P<level>")
+    parts = Parts(ungrouped(lead), ungrouped(before) if mark else None, ungrouped(pattern))
     letters = "(?P<level>[IWEDFTV])" in pattern
-    return HeaderNode(
-        name="stamped",
-        pattern=pattern,
-        stamp=stamp,
-        level=levels.read_letters if letters else _read_header_levels,
-        strict_level="(?P<level>" in pattern,
-    )
+    level = levels.read_letters if letters else _read_header_levels
+    return HeaderNode(name, f"^(?P<head>{pattern})", stamp, level, strict_level=bool(mark), parts=parts)
+
+
+def ungrouped(pattern: str) -> str:
+    """The same pattern without names for its groups."""
+    return re.sub(r"\(\?P<[a-z]+>", "(?:", pattern)
 
 
 def spares(node: HeaderNode) -> list[HeaderNode]:
     """The same stamp at the same place with a level alone, and with nothing: for lines that lack the other fields."""
     assert node.stamp is not None
-    lead = node.pattern.split(node.stamp.pattern, 1)[0].replace("(?P<level>", "(?:")
-    begin = f"{lead}{node.stamp.pattern}{_SEP}"
-    level = f"{begin}{_OPEN}{_LEVEL.pattern}{_SEP})"
-    return [
-        HeaderNode("stamped", level, node.stamp, _read_header_levels, strict_level=True),
-        HeaderNode("stamped", f"{begin})", node.stamp),
-    ]
+    lead = node.pattern.removeprefix("^(?P<head>").split(node.stamp.pattern, 1)[0].replace("(?P<level>", "(?:")
+    level = f"{_SEP}{_OPEN}{_LEVEL.pattern}{_SEP}"
+    return [_node("stamped", lead, node.stamp, level), _node("stamped", lead, node.stamp, _SEP)]
 
 
 def _is_syslog(stamp: Stamp, rests: list[str]) -> bool:
@@ -316,15 +318,18 @@ def _step(left: list[str], state: _State) -> tuple[str, list[str]] | None:
 def _step_piece(left: list[str], piece: _Piece) -> tuple[str, list[str]] | None:
     opened = "" if piece.pattern.startswith((r"\[", "<")) else _OPEN
     matcher = piece.matcher(opened)
-    rest = []
-    for line in left:
-        match = matcher.search(line)
-        if match and (piece.accept is None or piece.accept(match.group("field"))):
-            rest.append(line[match.end() :])
     # A level tells its lines apart by itself: those without one are left to another header.
     enough = _enough(len(left)) if piece is not _LEVEL else -(-len(left) * 7 // 10)
-    if not rest or len(rest) < enough:
-        return None
+    spare = len(left) - enough
+    rest = []
+    for line in left:
+        match = matcher.match(line)
+        if match and (piece.accept is None or piece.accept(match["field"])):
+            rest.append(line[match.end() :])
+        elif spare:
+            spare -= 1
+        else:
+            return None
     if not any(rest):
         return None  # nothing would be left for the message
     return opened + piece.pattern + piece.separator, rest

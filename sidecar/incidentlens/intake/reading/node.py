@@ -48,6 +48,22 @@ class Node(Protocol):
         ...
 
 
+_FRONT = 300  # characters that hold a line's stamp and level
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A header's pattern by what it leads up to, without groups: the stamp, the level, the message."""
+
+    lead: str  # empty where the line begins with its stamp
+    to_level: str | None  # None where there is no level
+    whole: str
+
+
+def _none(height: int, dtype: pl.DataType | None = None) -> pl.Series:
+    return pl.Series([None], dtype=dtype or pl.String()).new_from_index(0, height)
+
+
 @dataclass(frozen=True)
 class HeaderNode:
     """A header that one anchored regular expression describes; the message is what follows it.
@@ -65,11 +81,48 @@ class HeaderNode:
     wrapper: bool = False  # what follows is a line of another format
     finish: Callable[[dict[str, pl.Series], pl.DataFrame], None] | None = field(default=None, compare=False)
 
+    parts: Parts | None = None
+
     @property
     def key(self) -> str:
         return f"{self.name}\x00{self.pattern}"
 
     def read(self, text: pl.Series, reference: pl.Series) -> dict[str, pl.Series]:
+        return (
+            self._read_groups(text, reference) if self.parts is None else self._read_parts(text, reference, self.parts)
+        )
+
+    def _read_parts(self, text: pl.Series, reference: pl.Series, parts: Parts) -> dict[str, pl.Series]:
+        """Read by cutting off prefixes, each by a pattern without groups.
+
+        A search that must tell where groups begin costs five times one that only tells where the match ends; the
+        pieces, too, are read by several threads at once.
+        """
+        assert self.stamp is not None
+        line = pl.col("line")
+        front = line.str.slice(0, _FRONT)  # a view: what is cut off below is then copied short
+        stamped = front if not parts.lead else line.str.replace("^" + parts.lead, "")
+        columns = [
+            line.str.replace("^" + parts.whole, "").alias("message"),
+            stamped.str.extract_groups("^(?:" + self.stamp.pattern + ")").alias("stamp"),
+        ]
+        if parts.to_level is not None:
+            level = front.str.replace("^" + parts.to_level, "").str.slice(0, 14).str.extract(r"^([A-Za-z]+[0-9]?)", 1)
+            columns.append(level.alias("level"))
+        found = text.alias("line").to_frame().with_columns(columns)
+        head = found.select(pl.col("message").str.len_bytes() < line.str.len_bytes()).to_series().fill_null(False)
+        every = bool(head.all())
+        result = {"head": head, "message": found["message"]}
+        if parts.to_level is not None:
+            known = self.level(found["level"] if every else found["level"].zip_with(head, _none(len(head))))
+            result["level"] = known
+            if self.strict_level and known.null_count():
+                result["head"] = head & known.is_not_null()
+        at = self.stamp.nanoseconds(found["stamp"].struct.unnest(), reference)
+        result["event_ts"] = at if every else at.zip_with(head, _none(len(head), pl.Int64()))
+        return result
+
+    def _read_groups(self, text: pl.Series, reference: pl.Series) -> dict[str, pl.Series]:
         found = text.alias("line").to_frame().select(pl.col("line").str.extract_groups(self.pattern)).unnest("line")
         head = found["head"].is_not_null()
         result = {"head": head}

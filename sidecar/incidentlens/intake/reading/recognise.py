@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
+import re2
 
 from . import header, logfmt, structured
 from .formats import KNOWN, WEAK, Known
+from .header import ungrouped
 from .node import HeaderNode, Node
 
 _ROUNDS = 6  # formats mixed in one stream
 _DEPTH = 3  # wrappers around wrappers
 _CUT = 4000  # characters of a line that tell its format (JSON is taken whole)
 SAMPLE = 96
+
+
+def _probes(group: tuple[Known, ...]) -> Any:
+    """The headers of a group as one automaton."""
+    found = re2.Set.SearchSet()
+    for known in group:
+        found.Add(ungrouped(known.node.pattern))
+    found.Compile()
+    return found
 
 
 @dataclass(frozen=True)
@@ -69,9 +82,8 @@ def _inner(node: Node, said: list[str], depth: int) -> tuple[Layer, ...]:
         return recognise(said, depth + 1)
     if node.name in ("json", "syslog", "syslog5424"):
         # A shipper's object around a line that has a header of its own.
-        for known in KNOWN:
-            if sum(1 for text in said if known.probe.search(text[:_CUT])) * 5 >= len(said) * 4:
-                return recognise(said, depth + 1)
+        if any(count * 5 >= len(said) * 4 for count, _ in _reach(KNOWN, [text[:_CUT] for text in said])):
+            return recognise(said, depth + 1)
         learnt = header.learn(said)
         if learnt is not None:
             zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(said))
@@ -90,7 +102,7 @@ def _best(left: list[str], slight: bool) -> Node | None:
     if len(objects) * 2 >= len(left):
         return structured.node_of(objects)
     cut = [line[:_CUT] for line in left]
-    reach: list[tuple[int, Node]] = [(count, known.node) for known in KNOWN if (count := _count(known, cut))]
+    reach = _reach(KNOWN, cut)
     pairs = [line for line in cut if logfmt.PROBE.search(line)]
     best_count, best = max(reach, key=lambda item: item[0], default=(0, None))
     if len(pairs) > best_count:
@@ -104,11 +116,21 @@ def _best(left: list[str], slight: bool) -> Node | None:
         if count * 4 > best_count * 5:
             best_count, best = count, learnt
     if best is None and slight:
-        weak = [(count, known.node) for known in WEAK if (count := _count(known, cut))]
-        _, best = max(weak, key=lambda item: item[0], default=(0, None))
+        _, best = max(_reach(WEAK, cut), key=lambda item: item[0], default=(0, None))
     return best
 
 
-def _count(known: Known, lines: list[str]) -> int:
-    count = sum(1 for line in lines if known.probe.search(line))
-    return count if count >= known.share * len(lines) else 0
+_PROBES = {id(group): _probes(group) for group in (KNOWN, WEAK)}
+
+
+def _reach(group: tuple[Known, ...], lines: list[str]) -> list[tuple[int, Node]]:
+    """The formats of a group that the lines have, with the number of lines that have each."""
+    probes = _PROBES[id(group)]
+    count: Counter[int] = Counter()
+    for line in lines:
+        count.update(probes.Match(line))
+    return [
+        (count[number], known.node)
+        for number, known in enumerate(group)
+        if count[number] and count[number] >= known.share * len(lines)
+    ]

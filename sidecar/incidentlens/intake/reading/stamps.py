@@ -7,6 +7,7 @@ run several times faster than `\\d` and `\\w`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -85,9 +86,12 @@ def _offset(zone: pl.Series) -> pl.Series:
     )
 
 
-def _parse(text: pl.Series, layout: str) -> pl.Series:
-    """Read by strptime to ns; microseconds carry years that nanoseconds cannot."""
-    read = text.str.to_datetime(layout, time_unit="us", strict=False, cache=False)
+def _parse(text: pl.Series, layout: str, cache: bool = False) -> pl.Series:
+    """Read by strptime to ns; microseconds carry years that nanoseconds cannot.
+
+    `cache` pays where the layout is not one of those that polars reads by itself.
+    """
+    read = text.str.to_datetime(layout, time_unit="us", strict=False, cache=cache)
     micro = read.to_physical()
     inside = micro.is_between(_MIN_NS // 1000, _MAX_NS // 1000)
     return pl.DataFrame({"at": micro, "in": inside}).select(pl.when("in").then(pl.col("at") * 1000)).to_series()
@@ -101,11 +105,14 @@ def _yearless(layout: str, ts: pl.Series, reference: pl.Series) -> pl.Series:
     """The latest year that does not put the stamp more than two days after it was taken in."""
     taken = pl.from_epoch(reference, time_unit="ns")
     limit = reference + 2 * DAY
-    years = pl.DataFrame({"text": ts, "year": taken.dt.year()})
+    years = taken.dt.year()
+    first = years[0]
+    uniform = bool((years == first).all())
 
     def reading(shift: int) -> pl.Series:
-        dated = pl.concat_str((pl.col("year") + shift).cast(pl.String), pl.lit(" "), "text")
-        return _parse(years.select(dated.alias("at")).to_series(), "%Y " + layout)
+        frame = pl.DataFrame({"text": ts, "year": years})
+        year = pl.lit(f"{first + shift} ") if uniform else (pl.col("year") + shift).cast(pl.String) + " "
+        return _parse(frame.select(pl.concat_str(year, "text")).to_series(), "%Y " + layout, cache=True)
 
     same = reading(0)
     if (same <= limit).all() and (taken.dt.ordinal_day() < 363).all():
@@ -197,25 +204,28 @@ _BOUND = (
     Stamp("redis_old", "", "%d %b %H:%M:%S", "year"),
 )
 BY_NAME = {stamp.name: stamp for stamp in (*STAMPS, *_BOUND)}
-_COMPILED = [
-    (
-        stamp,
-        re2.compile(
-            (r"(?:^|[^0-9A-Za-z.:])(" if stamp.kind in ("date", "epoch") else r"(?:^|[^0-9A-Za-z.])(")
-            + stamp.pattern
-            + r")(?:[^0-9A-Za-z]|$)"
-        ),
+# One alternation of all shapes: of two that begin together the one listed first wins, so they go from narrow to wide.
+# A time alone or a number must not be the tail of something longer, so colons and dots before them count.
+_ANY = re2.compile(
+    "|".join(
+        (r"(?:^|[^0-9A-Za-z.:])(" if stamp.kind in ("date", "epoch") else r"(?:^|[^0-9A-Za-z.])(")
+        + re.sub(r"\(\?P<[a-z]+>", "(?:", stamp.pattern)
+        + r")(?:[^0-9A-Za-z]|$)"
+        for stamp in STAMPS
     )
-    for stamp in STAMPS
-]
+)
 
 
 def find(text: str, begin: int = 0) -> tuple[Stamp, int, int] | None:
     """The first time stamp in a text from `begin` on: its shape, start and end. For samples, not for columns."""
-    best: tuple[Stamp, int, int] | None = None
-    for stamp, pattern in _COMPILED:
-        match = pattern.search(text, begin)
-        # An earlier stamp wins, and of two that start together the one listed first: shapes go from narrow to wide.
-        if match and (best is None or match.start(1) < best[1]):
-            best = (stamp, match.start(1), match.end(1))
-    return best
+    # One more character in front, so that a stamp's own boundary is seen where the search begins in the middle.
+    match = _ANY.search(text, max(begin - 1, 0))
+    while match is not None:
+        for number, stamp in enumerate(STAMPS, 1):
+            start, end = match.span(number)
+            if start >= 0:
+                if start >= begin:
+                    return stamp, start, end
+                break
+        match = _ANY.search(text, match.start() + 1)
+    return None
