@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 import xxhash
 
 from incidentlens.model.analysis import Analysis
-from incidentlens.model.clock import MINUTE
+from incidentlens.model.clock import HOUR, MINUTE
 from incidentlens.model.decisions import Decision, Reason
 from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import ActionKind, Disposition, Mode, Status
@@ -24,6 +24,7 @@ from .history import History, Told
 from .model import Floor, Policy
 
 _BY_RANK = {disposition.rank: disposition for disposition in Disposition}
+_WATCHED_FOR = HOUR  # where all is new, nothing is: a service counts as new in a project that was watched before it
 # Held back by IncidentLens itself, so only below the severity that is never held back.
 _AUTOMATIC = {"deploy", "grace", "noise", "learning"}
 
@@ -302,8 +303,8 @@ def _automatic(case: _Case) -> tuple[str, str, int | None] | None:
         grace = max(deploy.at + round(policy.deploy_grace_minutes * MINUTE), deploy.planned_until or 0)
         if deploy.service == service and deploy.at <= case.incident.onset and now < grace:
             return "deploy", f"{service} was deployed at {utc(deploy.at)} and may settle until {utc(grace)}", grace
-    first = case.history.first_seen.get(service)
-    if first is not None:
+    first, watched = case.history.first_seen.get(service), case.history.watched_since
+    if first is not None and watched is not None and first - watched >= _WATCHED_FOR:
         until = first + round(policy.new_service_grace_minutes * MINUTE)
         if now < until:
             return "grace", f"{service} is new (first seen {utc(first)}), in its grace period until {utc(until)}", until

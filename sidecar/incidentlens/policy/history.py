@@ -35,6 +35,7 @@ class History(Value):
     reopened_at: tuple[int, ...] = ()  # when this incident was re-opened
     re_escalated: int = 0  # how often the verifier found this incident under-triaged in this episode
     first_seen: dict[str, int] = Field(default_factory=dict)  # when each service was first seen
+    watched_since: int | None = None  # since when the project is watched; without it no service counts as new
     maintenance: tuple[Maintenance, ...] = ()
     deploys: tuple[Deploy, ...] = ()  # the recent ones
 
@@ -47,6 +48,7 @@ class History(Value):
         reopened_at: Sequence[int] = (),
         re_escalated: int = 0,
         first_seen: dict[str, int] | None = None,
+        watched_since: int | None = None,
         maintenance: Sequence[Maintenance] = (),
         deploys: Sequence[Deploy] = (),
     ) -> History:
@@ -62,6 +64,7 @@ class History(Value):
             reopened_at=tuple(reopened_at),
             re_escalated=re_escalated,
             first_seen=first_seen or {},
+            watched_since=watched_since,
             maintenance=tuple(maintenance),
             deploys=tuple(deploys),
         )

@@ -222,7 +222,13 @@ def test_a_deploy_and_a_new_service_have_a_time_to_settle() -> None:
     line = Timeline(deploys=(deploy,)).at(0).problem(analysis=say("NEEDS_DEV"))
     assert line.codes()[-1] == "deploy"
     assert line.at(4).problem(analysis=say("NEEDS_DEV")).told() == [(4, "NEEDS_DEV")]
-    line = Timeline(first_seen={"db": T0 - MINUTE}).at(0).problem(analysis=say("NEEDS_DEV"))
+    line = Timeline(first_seen={"db": T0 - MINUTE}, watched_since=T0 - MINUTE).at(0).problem(analysis=say("NEEDS_DEV"))
+    assert line.told() == [(0, "NEEDS_DEV")]  # where all is new, nothing is
+    line = (
+        Timeline(first_seen={"db": T0 - MINUTE}, watched_since=T0 - 600 * MINUTE)
+        .at(0)
+        .problem(analysis=say("NEEDS_DEV"))
+    )
     assert line.codes()[-1] == "grace"
     assert line.at(9).problem(analysis=say("NEEDS_DEV")).told() == [(9, "NEEDS_DEV")]
 
