@@ -6,7 +6,7 @@
 
 from .catalogue import Catalogue, CatalogueStats
 from .explain import Explanation
-from .files import LineSignature, as_messages, sign_file
+from .files import LineSignature, as_messages, each_line, sign_file
 from .preview import Change, preview
 from .rules import RuleError, load_rules
 from .sampling import diverse_samples
@@ -20,6 +20,7 @@ __all__ = [
     "RuleError",
     "as_messages",
     "diverse_samples",
+    "each_line",
     "load_rules",
     "preview",
     "sign_file",

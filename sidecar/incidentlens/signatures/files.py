@@ -10,7 +10,8 @@ from typing import BinaryIO, TypedDict, cast
 
 import polars as pl
 
-from incidentlens.model.records import LINES, empty
+from incidentlens.intake.reading import EventReader
+from incidentlens.model.records import EVENTS, LINES, empty
 from incidentlens.model.signatures import SignatureRules
 
 from .catalogue import Catalogue
@@ -38,16 +39,18 @@ def sign_file(
 ) -> Iterator[LineSignature]:
     """Every line of a file (or `.gz`) with its signature, in the file's order.
 
-    Lines are events of their own here: nothing is joined. `read` makes EVENTS of LINES, one row a row, headers
-    stripped; without it the line is the message. The whole file is read before the first line is given, because later
-    lines may prove that two templates are one: 4 bytes a line and the catalogue are kept, never the lines.
+    Lines are events of their own here: nothing is joined. `read` makes EVENTS of LINES, one row a row; by default
+    `each_line()`, which strips headers; `as_messages` takes the line itself for the message. The whole file
+    is read before the first line is given, because later lines may prove that two templates are one: 4 bytes a line and
+    the catalogue are kept, never the lines.
     OSError where the file cannot be read.
     """
     catalogue = catalogue or Catalogue(rules=rules)
+    read = read or each_line()
     names: dict[str, int] = {}
     codes = array("I")
     for chunk in _chunks(Path(path)):
-        events = read(chunk) if read else as_messages(chunk)
+        events = read(chunk)
         if len(events) != len(chunk):
             raise ValueError(
                 f"the reader gave {len(events)} events for {len(chunk)} lines; it must not join lines here"
@@ -62,6 +65,29 @@ def sign_file(
     for number, code in enumerate(codes, start=1):
         signature, template_text = final[code]
         yield {"line": number, "signature": signature, "template": template_text}
+
+
+def each_line(reader: EventReader | None = None) -> Read:
+    """A `read` for `sign_file`: headers are stripped by format, and every line is an event of its own.
+
+    Where the reader joined lines, the first keeps what was read from its header and the others are their own text.
+    """
+    reader = reader or EventReader()
+
+    def read(lines: pl.DataFrame) -> pl.DataFrame:
+        events = reader.read(lines).sort("first")
+        rest = events.select("first", several=pl.col("last") > pl.col("first"), **{k: pl.col(k) for k in _READ})
+        own = as_messages(lines).join(rest, on="first", how="left", suffix="_read", maintain_order="left")
+        found = pl.col("several").is_not_null()
+        text = pl.when(found).then(pl.col("message_read")).otherwise(pl.col("message"))
+        level = pl.when(found).then(pl.col("level_read")).otherwise(pl.col("level"))
+        one = pl.when(found & ~pl.col("several")).then(pl.col("exception_read"))
+        return own.with_columns(message=text, level=level, exception=one).select(list(EVENTS))
+
+    return read
+
+
+_READ = ("message", "level", "exception")
 
 
 def as_messages(lines: pl.DataFrame) -> pl.DataFrame:

@@ -91,7 +91,7 @@ SHAPES: tuple[Mask, ...] = (
     Mask("user", r"\b(for|by|of|from|as|to) (user|account|login) (\w[\w.$\\-]*)", "$1 $2 0", "names of users"),
     Mask(
         "number",
-        r"(?:\B[-+])?(?:\w+[-.~@/#])*0(?:[-.~@+/]\w+|[:,]0|~~)*%?",
+        r"(?:\B[-+])?(?:\w+[-.~@/#])*0(?:[-.~@+/]\w+|[:,]0)*%?",
         "0",
         "words with digits, and what is joined to them",
     ),

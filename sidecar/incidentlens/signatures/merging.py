@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from .masks import PLACEHOLDER
@@ -58,18 +59,19 @@ def needed(shared: int, introduced: bool) -> int:
     return {1: 32, 2: 12, 3: 8}.get(shared, 5)
 
 
+@lru_cache(maxsize=1_024)  # a new text is matched first and watched right after
 def slots(text: str) -> list[Slot]:
     """The words of a masked text that could be values."""
-    words = list(_WORD.finditer(text))
+    spans = [(word.start(), word.end(), word.group()) for word in _WORD.finditer(text)]
+    shared = len(spans) - 1
+    if shared <= 0:
+        return []
+    usual, introduced = needed(shared, False), needed(shared, True)
     found: list[Slot] = []
-    for word in words[:MAX_SLOTS]:
-        if is_outcome(word.group()):
-            continue
-        start, end = word.span()
-        before = text[:start].rstrip(" ")[-1:]
-        introduced = bool(before) and before in _OPENING
-        count = needed(len(words) - 1, introduced)
-        if count:
+    for start, end, word in spans[:MAX_SLOTS]:
+        before = start - 1 if start and text[start - 1] != " " else start - 2
+        count = introduced if before >= 0 and text[before] in _OPENING else usual
+        if count and not is_outcome(word):
             found.append(Slot(start, end, count))
     return found
 
@@ -237,6 +239,7 @@ def _key(text: str, slot: Slot) -> int:
     return hash((text[: slot.start], text[slot.end :]))
 
 
+@lru_cache(maxsize=1_024)
 def _shape(text: str) -> tuple[list[str], int]:
     words = _WORD.findall(text)
     return words, hash((len(words), _WORD.sub(_SHAPE_WORD, text)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import xxhash
 
@@ -30,6 +31,7 @@ _KEY = re.compile(
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
+@lru_cache(maxsize=1_024)
 def words_of(template: str) -> list[str]:
     """All plain words of a template, lower case, CamelCase and snake_case taken apart."""
     found: list[str] = []
