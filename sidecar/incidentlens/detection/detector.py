@@ -20,19 +20,15 @@ from incidentlens.model.terms import Level, ProblemKind
 
 from . import samples as proof
 from .hints import strength
+from .judge import MAX_RATIO, Judge, probability
 from .keys import Key, Service, Span
 from .memory import Memory
 from .mentions import Names
 from .sequences import WEIGHT as SEQUENCE_WEIGHT
 from .sequences import Missing, Sequences
 from .settings import DetectionContext, DetectionSettings
-from .statistics import PRIOR_EVENTS, count_tail
 from .steps import Row, minute_counts, steps
 from .suppression import suppression
-
-_MAX_RATIO = 1_000.0
-_MAX_TRAFFIC = 5.0  # growth of healthy traffic that excuses growth of errors, at most
-_SPIKE_OVER = 1.5  # below this ratio over a whole window a spike is over
 
 
 class Detector:
@@ -45,8 +41,8 @@ class Detector:
         self._settings = settings
         self._memory = Memory(state, settings.max_keys)
         self._sequences = Sequences(state, settings)
+        self._judge = Judge(settings, self._memory)
         self._half_life = settings.half_life / MINUTE
-        self._window_minutes = settings.window / MINUTE
         self._counts: list[SignatureCount] = []
         self._names: Names | None = None
         self._names_of: frozenset[str] = frozenset()
@@ -102,7 +98,7 @@ class Detector:
                 clock.learned = True
             for row in rows:
                 key = self._take(bucket, row)
-                if key.weight > 0 and (span := self._judge(key, row, bucket, key.service in alerted)):
+                if key.weight > 0 and (span := self._judge.judge(key, row, bucket, key.service in alerted)):
                     touched[id(span)] = (key, span)
         if clock.at < now <= clock.at + self._settings.gap:  # further off it is another clock than the records'
             clock.advance(now - now % self._settings.bucket, self._settings.gap)
@@ -158,152 +154,13 @@ class Detector:
     def _slide(self, key: Key, service: Service, bucket: int) -> None:
         """Fold what left the window into the baseline."""
         edge = bucket - self._settings.window
-        at = self._base_at()
+        at = self._judge.base_at()
         while key.window and key.window[0][0] <= edge:
             start, count, _ = key.window.pop(0)
             key.fold(start, count, at, self._half_life, cap=self._memory.clock.learned)
         while service.window and service.window[0][0] <= edge:
             _, healthy, _ = service.window.pop(0)
             service.fold(healthy, at, self._half_life)
-
-    def _base_at(self) -> float:
-        """Observed minutes up to which the baseline reaches: all but the window."""
-        clock = self._memory.clock
-        return max(clock.base, clock.minutes - self._window_minutes)
-
-    # -- judging ---------------------------------------------------------------------------------------------------
-
-    def _judge(self, key: Key, row: Row, bucket: int, alerted: bool) -> Span | None:
-        """The span this row belongs to, begun now where it has to."""
-        span = key.span
-        if span and row.first - span.last > self._settings.quiet:
-            span = key.span = None
-        if span:
-            span.count += row.records
-            span.last = max(span.last, row.last)
-            ratio = self._grow(key, span, bucket)
-            if (
-                span.kind == ProblemKind.SPIKE
-                and ratio < _SPIKE_OVER
-                and row.first - span.onset > self._settings.window
-            ):
-                key.span = None
-                return None
-            return span
-        key.span = self._begin(key, bucket, alerted)
-        if key.span:
-            self._grow(key, key.span, bucket)
-        return key.span
-
-    def _begin(self, key: Key, bucket: int, alerted: bool) -> Span | None:
-        """A new span where the key's window is unusual; None for records that come later than a window."""
-        if not key.window:
-            return None
-        settings = self._settings
-        events, minutes, dispersion = key.usual(self._base_at(), self._half_life)
-        service = self._memory.service(key.service, key.first_seen)
-        in_window = sum(entry[1] for entry in key.window)
-        usual = (events + PRIOR_EVENTS) / max(minutes, 1.0)
-        clock = self._memory.clock
-        p, scale_count, scale = self._improbable(key, bucket, events, minutes, dispersion, traffic=1.0)
-        if events <= 0:  # never seen before the window
-            warn = key.level == Level.WARN
-            if not clock.learned or minutes < 0.5:
-                why = (
-                    f"{_times(in_window)}, with no history to compare with"
-                    if minutes < 0.5
-                    else (f"{_times(in_window)}, never before in {_span(minutes)}")
-                )
-                return self._span(ProblemKind.NEW, key, usual, p, why)
-            if warn and in_window < settings.warn_count:
-                return None
-            common = (service.singles - (in_window == 1)) / minutes * self._window_minutes
-            if p <= settings.new_p or alerted or (common < settings.new_rate and not warn):
-                during = _span(self._elapsed(key, bucket))
-                why = f"{_times(in_window)} in {during}, never before in {_span(minutes)} of history"
-                return self._span(ProblemKind.NEW, key, usual, p, why)
-            return None
-        traffic = self._traffic(service)
-        if traffic > 1:
-            p, scale_count, scale = self._improbable(key, bucket, events, minutes, dispersion, traffic)
-        ratio = scale_count / (usual * traffic * scale)
-        enough = 1 if key.weight >= 3.5 and usual * self._window_minutes < 0.02 else settings.spike_count
-        wanted = settings.spike_ratio * (5 / 3 if key.weight < 2 else 1)
-        limit = settings.spike_p
-        if alerted:
-            enough, wanted, limit = 1, 1.5, 0.01
-        elif enough == 1:
-            limit = 0.05  # it kills a process and hardly ever comes: once is enough
-        if scale_count >= enough and ratio >= wanted and p <= limit:
-            why = (
-                f"{scale_count} in {_span(scale)} where {_number(usual * traffic * scale)} is usual "
-                f"({_number(ratio)} times, {_probability(p)}, {_span(minutes)} of history)"
-            )
-            return self._span(ProblemKind.SPIKE, key, usual * traffic, p, why)
-        return None
-
-    def _improbable(
-        self, key: Key, bucket: int, events: float, minutes: float, dispersion: float, traffic: float
-    ) -> tuple[float, int, float]:
-        """(p, count, minutes) of the most improbable look back: over one bucket, three, or the window; p corrected."""
-        best = (1.0, 0, self._window_minutes)
-        width = self._settings.bucket
-        for scale in (width, 3 * width, self._settings.window):
-            count = sum(entry[1] for entry in key.window if entry[0] > bucket - scale)
-            length = scale / MINUTE
-            if events <= 0:
-                length = min(length, self._elapsed(key, bucket))
-            p = min(1.0, 3 * count_tail(count, events * traffic, minutes, length, dispersion))
-            if p < best[0] or best[1] == 0:
-                best = (p, count, length)
-        return best
-
-    def _elapsed(self, key: Key, bucket: int) -> float:
-        """Minutes of the window since its first record of the key, at least one bucket."""
-        width = self._settings.bucket
-        first = key.window[0][0] if key.window else bucket
-        return max(width, min(self._settings.window, bucket + width - first)) / MINUTE
-
-    def _traffic(self, service: Service) -> float:
-        """How much more harmless lines the service writes than usual, 1 to 5: load brings errors along."""
-        events, minutes = service.usual(self._base_at(), self._half_life)
-        if minutes <= 0:
-            return 1.0
-        now = sum(entry[1] for entry in service.window)
-        expected = events / minutes * self._window_minutes
-        return min(_MAX_TRAFFIC, max(1.0, (now + 5) / (expected + 5)))
-
-    def _span(self, kind: ProblemKind, key: Key, expected: float, p: float, why: str) -> Span:
-        if kind == ProblemKind.NEW:
-            onset = key.window[0][2]
-            count = sum(entry[1] for entry in key.window)
-        else:
-            start = self._rise(key, expected)
-            onset = key.window[start][2]
-            count = sum(entry[1] for entry in key.window[start:])
-        return Span(kind.value, onset, key.last_seen, count, expected, 0.0, p, why)
-
-    def _rise(self, key: Key, expected: float) -> int:
-        """Index of the bucket in the window where the rise began: go back while buckets are above the usual."""
-        usual = max(1.0, 2 * expected * self._settings.bucket / MINUTE)
-        start = len(key.window) - 1
-        while start > 0:
-            before = key.window[start - 1]
-            if before[1] <= usual or key.window[start][0] - before[0] > 3 * self._settings.bucket:
-                break
-            start -= 1
-        return start
-
-    def _grow(self, key: Key, span: Span, bucket: int) -> float:
-        """Bring a span's rate and ratio up to date; the present ratio."""
-        in_window = sum(entry[1] for entry in key.window if entry[2] >= span.onset or entry[0] >= span.onset)
-        minutes = self._elapsed(key, bucket)
-        rate = in_window / minutes
-        span.peak = max(span.peak, rate)
-        sure = max(in_window - math.sqrt(in_window), in_window / 4) / self._window_minutes
-        ratio = sure / max(span.expected, 1e-6)
-        span.ratio = min(_MAX_RATIO, max(span.ratio, ratio))
-        return rate / max(span.expected, 1e-6)
 
     # -- problems --------------------------------------------------------------------------------------------------
 
@@ -349,7 +206,7 @@ class Detector:
             onset=span.onset,
             last_seen=span.last,
             count=span.count,
-            baseline_per_minute=round(span.expected, 4) if self._base_at() > service.since else 0.0,
+            baseline_per_minute=round(span.expected, 4) if self._judge.base_at() > service.since else 0.0,
             rate_per_minute=round(span.peak, 4),
             score=round(key.weight * math.log1p(span.ratio) * criticality, 4),
             parts=ScoreParts(severity_weight=key.weight, spike_ratio=round(span.ratio, 4), criticality=criticality),
@@ -370,7 +227,7 @@ class Detector:
         span.traces = proof.add_traces(span.traces, rows)
         criticality = context.criticality.get(lost.service, 1.0)
         instead = f'"{missing.instead.template[:80]}" comes instead' if missing.instead else "nothing follows"
-        ratio = min(_MAX_RATIO, span.ratio)
+        ratio = min(MAX_RATIO, span.ratio)
         return Problem(
             id=problem_id(context.project, lost.service, f"after:{missing.step.signature}", span.onset),
             project=context.project,
@@ -386,7 +243,7 @@ class Detector:
             rate_per_minute=0,
             score=round(SEQUENCE_WEIGHT * math.log1p(ratio) * criticality, 4),
             parts=ScoreParts(severity_weight=SEQUENCE_WEIGHT, spike_ratio=round(ratio, 4), criticality=criticality),
-            why=f"{span.why}; {instead} ({_probability(span.p)})",
+            why=f"{span.why}; {instead} ({probability(span.p)})",
             suppressed=suppression(context, lost.service, lost.signature, span.onset, SEQUENCE_WEIGHT, 0),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
@@ -447,24 +304,3 @@ def _add_to_window(window: list[list[int]], bucket: int, count: int, first: int)
     window.append([bucket, count, first])
     if len(window) > 1 and window[-2][0] > bucket:
         window.sort()
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _span(minutes: float) -> str:
-    """Minutes for people."""
-    if minutes < 1:
-        return f"{max(1, round(minutes * 60))} s"
-    if minutes < 120:
-        return f"{_number(minutes)} min"
-    return f"{_number(minutes / 60)} h"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def _probability(p: float) -> str:
-    return "p < 1e-12" if p < 1e-12 else f"p = {p:.1g}"

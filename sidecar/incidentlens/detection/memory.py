@@ -13,6 +13,7 @@ from .keys import Key, Service, key_name, service_name
 
 _CLOCK = "g:clock"
 _MAX_SERVICES = 10_000
+_YOUNG = 5.0  # observed minutes; until then a service that turns up was there before, only silent
 
 
 @dataclass(slots=True)
@@ -94,7 +95,8 @@ class Memory:
         """The service, begun where it is not known, marked as changed."""
         found = self._services.get(name)
         if found is None:
-            found = Service(name=name, first_seen=first_seen, since=self.clock.minutes)
+            since = self.clock.minutes if self.clock.minutes > _YOUNG else 0.0
+            found = Service(name=name, first_seen=first_seen, since=since)
             if len(self._services) < _MAX_SERVICES:
                 self._services[name] = found
             else:

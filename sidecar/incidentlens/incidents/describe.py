@@ -35,12 +35,12 @@ def severity_of(problems: Sequence[Problem]) -> Severity:
 
 
 def title_of(problems: Sequence[Problem], cause: Problem | None = None) -> str:
-    """`orders: connection pool exhausted: … (with payment, checkout)`, at most 200 characters."""
+    """`orders: connection pool exhausted: … of … in use`, at most 200 characters.
+
+    Of the cause or, without one, of the leading problem; nothing in it changes as an incident grows.
+    """
     lead = cause or leading(problems)
-    others = [problem.service for problem in sorted(problems, key=lambda problem: problem.onset)]
-    rest = [name for name in dict.fromkeys(others) if name != lead.service]
-    told = ", ".join(rest[:3]) + (f" and {len(rest) - 3} more" if len(rest) > 3 else "")
-    return f"{lead.service}: {headline(lead.template)}{f' (with {told})' if rest else ''}"[:200]
+    return f"{lead.service}: {headline(lead.template)}"[:200]
 
 
 def leading(problems: Sequence[Problem]) -> Problem:

@@ -121,7 +121,8 @@ def _chain(graph: Blame, best: Candidate, cause: Problem | None) -> tuple[ChainS
             extra: list[str] = []
         else:
             start = graph.onsets[best.service]
-            role = "link" if problem.service == best.service or problem.service in blamed else "symptom"
+            passed_on = problem.service in blamed or _leads_on(problem, order)
+            role = "link" if problem.service == best.service or passed_on else "symptom"
             because, extra = _because(graph, best, problem, start)
         ids = dict.fromkeys([*evidence_of(problem), *extra])
         steps.append(
@@ -138,6 +139,13 @@ def _chain(graph: Blame, best: Candidate, cause: Problem | None) -> tuple[ChainS
     if len(steps) > 1 and not any(step.role == "symptom" for step in steps):
         steps[-1] = steps[-1].model_copy(update={"role": "symptom"})
     return tuple(steps)
+
+
+def _leads_on(problem: Problem, order: Sequence[Problem]) -> bool:
+    """True where a later problem of another service failed in the same traces."""
+    traces = set(problem.trace_ids)
+    later = (other for other in order if other.service != problem.service and other.onset > problem.onset)
+    return any(not traces.isdisjoint(other.trace_ids) for other in later)
 
 
 def _silent_step(graph: Blame, service: str) -> ChainStep:
