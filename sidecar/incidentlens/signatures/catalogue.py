@@ -32,6 +32,7 @@ MAX_TEMPLATES = 100_000
 MAX_REMEMBERED = 500_000  # distinct digit-masked texts whose template is remembered (8 bytes of key each)
 MAX_NEW_A_BATCH = 50_000  # distinct new texts worked on a batch; the rest of a flood is counted as overflow
 _OVERFLOW = -1
+_LEVELS: dict[str | None, Level] = {level.value: level for level in Level}
 
 
 class CatalogueStats(Value):
@@ -227,7 +228,7 @@ class Catalogue:
         templates: list[str] = []
         rows = groups.select("key", "rule", "level", "n", "from", "to").iter_rows()
         for key, rule, level_text, count, first, last in rows:
-            level = Level(level_text)
+            level = _LEVELS.get(level_text, Level.UNKNOWN)
             if rule is not None:
                 applied = self._rules.listed[rule]
                 entry = self._fixed(applied.signature(level), applied.template, applied.prefix, level, first or 0)

@@ -35,7 +35,7 @@ def signature_text() -> pl.Expr:
     message = pl.col("message").fill_null("").str.strip_chars("\r\n")
     many = message.str.contains("\n", literal=True)
     first = pl.when(many).then(message.str.extract(r"^([^\n]*)", 1)).otherwise(message)
-    return pl.coalesce(pl.col("exception"), first)
+    return pl.coalesce(pl.when(pl.col("exception") != "").then(pl.col("exception")), first)
 
 
 def explain(

@@ -352,3 +352,9 @@ def test_hostile_lines_are_signed_in_bounded_time_and_size() -> None:
     assert all(len(template) <= 4 * MAX_TEXT for template in signed["template"])
     assert all(len(name) < 120 for name in signed["signature"])
     assert catalogue.stats().truncated == len(lines)
+
+
+def test_an_empty_exception_and_a_level_nobody_knows_do_no_harm() -> None:
+    signed = Catalogue().sign(make_events(["disk full"], exceptions=[""], level="loud"))
+    assert signed["template"].to_list() == ["disk full"]
+    assert ":UNKNOWN:" in signed["signature"][0]
