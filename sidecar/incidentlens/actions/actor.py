@@ -30,11 +30,11 @@ class Actor:
     """Carries a decision out, as values. `template_dirs`: folders whose templates replace the package's by name."""
 
     def __init__(self, template_dirs: Sequence[str | Path] = ()) -> None:
-        self._dirs = tuple(template_dirs)
+        self._renderer = Renderer(template_dirs)
 
     def check(self) -> list[str]:
         """What is wrong with the users' templates; empty where they are well."""
-        return Renderer(self._dirs).check()
+        return self._renderer.check()
 
     def act(self, decision: Decision, incident: Incident, analysis: Analysis, bundle: Bundle, now: int) -> list[Action]:
         """The actions of the decision, ready for the store, which drops those whose key it has."""
@@ -48,7 +48,7 @@ class Actor:
 
     def _enrich(self, decision: Decision, incident: Incident, analysis: Analysis, bundle: Bundle, now: int) -> Action:
         """A summary, a ticket's title and body, a brief for the war room; again when the conclusion changes."""
-        renderer = Renderer(self._dirs)
+        renderer = self._renderer.start()
         context = facts(incident, analysis, bundle, now)
         payload: dict[str, Any] = {
             "summary": renderer.render("summary.md.j2", context).strip(),
@@ -64,11 +64,13 @@ class Actor:
     def _suppress(self, decision: Decision, incident: Incident, now: int) -> Action:
         reason = next((r.text for r in reversed(decision.reasons) if r.code == "suppress"), "suppressed by the policy")
         state = "done" if decision.mode is Mode.LIVE else "shadow"
-        return _action(decision, ActionKind.SUPPRESS, now, state, {"reason": reason, "title": incident.title[:500]})
+        renderer = self._renderer.start()
+        payload = {"reason": renderer.clean(reason, 500), "title": renderer.clean(incident.title, _LABEL_TITLE)}
+        return _action(decision, ActionKind.SUPPRESS, now, state, _with_notes(payload, renderer))
 
     def _notify(self, decision: Decision, incident: Incident, analysis: Analysis, bundle: Bundle, now: int) -> Action:
         """The alert's labels, and a message whose parts stay apart so that a sender can leave out the least."""
-        renderer = Renderer(self._dirs)
+        renderer = self._renderer.start()
         runbook = analysis.runbooks[0] if analysis.runbooks else None
         labels = {
             "incident_id": incident.id,

@@ -7,7 +7,7 @@ import unicodedata
 
 _ZERO_WIDTH = "\u200b"
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~!])")
-_LINE_START = re.compile(r"^(\s*)([-+=]|\d{1,9}(?=[.)]))")
+_LINE_START = re.compile(r"^([-+=]|\d{1,9}[.)](?=\s|$))")
 _FENCE = re.compile(r"`+")
 _GROUP_MENTION = re.compile(r"@(?=everyone|here|channel|all\b|team)|(?<=<)(?=[@!#&:])", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ def tame(text: str, limit: int | None = None) -> str:
 def escape(text: str) -> Markdown:
     """One line of text as Markdown that shows it."""
     escaped = _SPECIAL.sub(r"\\\1", tame(text))
-    return Markdown(_LINE_START.sub(r"\1\\\2" if not escaped[:1].isdigit() else r"\1\2", escaped))
+    return Markdown(_LINE_START.sub(lambda found: f"{found.group()[:-1]}\\{found.group()[-1]}", escaped))
 
 
 def code_block(text: str, limit: int = 4_000) -> Markdown:

@@ -94,6 +94,11 @@ def _random(text: str) -> bool:
     return len(word) >= 24 or any(char.isdigit() or char == "=" for char in word)
 
 
+def _credentials(text: str) -> bool:
+    """False where only the scheme is left, its value masked already."""
+    return text.split()[-1].lower() not in ("bearer", "basic", "digest", "negotiate", "token")
+
+
 def _rule(
     kind: str, pattern: str, check: Callable[[str], bool] | None = None
 ) -> tuple[str, Any, Callable[[str], bool] | None]:
@@ -122,6 +127,7 @@ _RULES = (
     _rule(
         "authorization",
         r"(?i)(?P<keep>\b(?:proxy-)?authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:[a-z]+\s+)?)[^\s\"',;\[]+",
+        _credentials,
     ),
     _rule("authorization", r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9+/_.~-]{8,}={0,2}", _random),
     _rule("cookie", r"(?i)(?P<keep>\b(?:set-)?cookie[\"']?\s{0,4}[:=]\s{0,4}[\"']?)[^\r\n\"'\[]+"),

@@ -25,7 +25,10 @@ MAX_OUTPUT = 200_000  # characters
 
 
 class Renderer:
-    """Renders by name. A user's template that fails is replaced by the package's own, and `errors` says so."""
+    """Renders by name, one text after the other (not for several threads).
+
+    A user's template that fails is replaced by the package's own, and `errors` says so; a changed one is read again.
+    """
 
     def __init__(self, template_dirs: Sequence[str | Path] = ()) -> None:
         self._folders = [Path(folder) for folder in template_dirs]
@@ -33,6 +36,12 @@ class Renderer:
         self._own = self._environment([PACKAGE_TEMPLATES])
         self._users = self._environment(self._folders) if self._folders else None
         self.errors: list[str] = []
+
+    def start(self) -> Renderer:
+        """Begin a new text: what was masked and what failed is counted anew. Templates stay compiled."""
+        self._counter.clear()
+        self.errors = []
+        return self
 
     def check(self) -> list[str]:
         """What is wrong with the users' templates: a folder that is not there, syntax, a name that is no template."""
