@@ -332,7 +332,9 @@ def bool_of(labels: tuple[str, ...]) -> bool:
 
 
 def _is_metric(part: Any) -> bool:
-    return isinstance(part, (_Chain, Broken)) or (hasattr(part, "__dataclass_fields__") and not isinstance(part, ast.Grouping))
+    return isinstance(part, (_Chain, Broken)) or (
+        hasattr(part, "__dataclass_fields__") and not isinstance(part, ast.Grouping)
+    )
 
 
 def _number(text: str, sign: int) -> ast.Number | Broken:
@@ -396,7 +398,8 @@ def _ordered(found: Any) -> Any:
 
     def reduce() -> None:
         right, left = operands.pop(), operands.pop()
-        operands.append(_operation(*pending.pop(), left, right))
+        op, returns_bool, matching = pending.pop()
+        operands.append(_operation(op, returns_bool, matching, left, right))
 
     for operator, operand in zip(found.operators, found.operands[1:], strict=True):
         rank = PRECEDENCE[operator[0]]

@@ -300,7 +300,7 @@ def parse_tokens(text: str) -> Any:
     for token in tokens(text):
         last = token.kind == "$END"
         try:
-            result = parser.feed_token(LarkToken(token.kind, token))  # type: ignore[arg-type]
+            result = parser.feed_token(LarkToken(token.kind, token))
         except UnexpectedToken as error:
             state: Any = error.state
             raise _syntax_error(state.state_stack, state.parse_conf.parse_table, token) from None

@@ -232,7 +232,9 @@ class _Scanner:
 
     def _span(self, position: int, letters: str) -> int:
         text = self.text
-        while position < len(text) and (text[position].isnumeric() or text[position] in letters or text[position] == "."):
+        while position < len(text) and (
+            text[position].isnumeric() or text[position] in letters or text[position] == "."
+        ):
             position += 1
         return position
 
@@ -243,7 +245,11 @@ class _Scanner:
             longer = self._span(end, letters)
             if longer > end:
                 try:
-                    value = parse_any_duration(text[start:longer]) if kind == "DURATION" else parse_bytes(text[start:longer])
+                    value = (
+                        parse_any_duration(text[start:longer])
+                        if kind == "DURATION"
+                        else parse_bytes(text[start:longer])
+                    )
                 except UnitError:
                     continue
                 self.position = longer

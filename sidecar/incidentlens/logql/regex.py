@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -81,8 +81,11 @@ class Text:
     contains: tuple[str, ...] = ()
     not_empty: bool = False
     anything: bool = False
+    fold: bool = False  # the texts are lower case and case does not count
 
     def test(self, value: str) -> bool:
+        if self.fold:
+            value = value.lower()
         return (
             self.anything
             or value in self.equal
@@ -101,10 +104,14 @@ def simplified(pattern: str) -> Text | None:
 
     The expression has been compiled before, so that its brackets are balanced.
     """
+    fold = pattern.startswith("(?i)")
+    if fold:
+        pattern = pattern[4:].lower()
     if not _SIMPLE.match(pattern) or len(pattern) > 1000:
         return None
     node, _ = _alternatives(pattern, 0)
-    return _simplify(node)
+    found = _simplify(node)
+    return replace(found, fold=True) if found is not None and fold else found
 
 
 # A node is a string (literal), "any" markers as tuples, ("cat", [...]) or ("alt", [...]).
