@@ -5,7 +5,10 @@ from __future__ import annotations
 import re2
 
 _LIMIT = 65_536  # characters of an event that are looked at
-_TYPE = r"(?:[A-Za-z_$][A-Za-z0-9_$]*(?:[.:\\/]{1,2}))*(?:[A-Z_][A-Za-z0-9_$]*)?(?:Error|Exception|Fault|Failure|Interrupt|Exit|Throwable|Warning|Timeout)[A-Za-z0-9_$]*"
+_TYPE = (
+    r"(?:[A-Za-z_$][A-Za-z0-9_$]*(?:[.:\\/]{1,2}))*(?:[A-Z_][A-Za-z0-9_$]*)?"
+    r"(?:Error|Exception|Fault|Failure|Interrupt|Exit|Throwable|Warning|Timeout)[A-Za-z0-9_$]*"
+)
 _HEAD = re2.compile(
     rf"^(?:.*?[\s:'(\[]|[^A-Za-z]*)?({_TYPE})['\])]?(?: with message '(.*)' in .*| \((.*)\):?\s*|: ?(.*))?$"
 )

@@ -33,8 +33,11 @@ def _redis_level(marks: pl.Series) -> pl.Series:
 
 
 def _php_level(names: pl.Series) -> pl.Series:
-    table = {"parse error": "error", "fatal error": "fatal", "catchable fatal error": "error", "recoverable fatal error": "error",
-             "warning": "warn", "core warning": "warn", "notice": "info", "deprecated": "warn", "strict standards": "info"}  # fmt: skip
+    table = {
+        "fatal error": "fatal", "parse error": "error", "catchable fatal error": "error",
+        "recoverable fatal error": "error", "warning": "warn", "core warning": "warn", "deprecated": "warn",
+        "notice": "info", "strict standards": "info",
+    }  # fmt: skip
     return names.str.to_lowercase().replace_strict(table, default=None, return_dtype=pl.String).alias("level")
 
 
@@ -95,14 +98,16 @@ def _make() -> list[Known]:
         "syslog5424",
         r"<(?P<level>[0-9]{1,3})>1 "
         + iso["iso_t"]
-        + r" [^ ]+ (?P<service>[^ ]+) [^ ]+ [^ ]+ (?:-|(?:\[(?:[^\]\\\"]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?:\x{FEFF})?|$)",
+        + r" [^ ]+ (?P<service>[^ ]+) [^ ]+ [^ ]+ "
+        + r"(?:-|(?:\[(?:[^\]\\\"]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?:\x{FEFF})?|$)",
         "iso_t",
         level=_syslog_level,
     )
     add(
         "syslog5424",
         iso["iso_t"]
-        + r" [^ ]+ (?P<service>[A-Za-z][^ :]*) (?:[0-9]+|-) (?:-|[A-Za-z0-9_.-]+) (?:- |(?:\[[^\]]* level=\"(?P<level>[A-Za-z]+)\"[^\]]*\]|\[[A-Za-z0-9.]+@[0-9]+(?: [^\]]*)?\]) ?)",
+        + r" [^ ]+ (?P<service>[A-Za-z][^ :]*) (?:[0-9]+|-) (?:-|[A-Za-z0-9_.-]+) "
+        + r"(?:- |(?:\[[^\]]* level=\"(?P<level>[A-Za-z]+)\"[^\]]*\]|\[[A-Za-z0-9.]+@[0-9]+(?: [^\]]*)?\]) ?)",
         "iso_t",
     )
     add("syslog", r"<(?P<level>[0-9]{1,3})>" + STAMP["syslog"].pattern + SYSLOG_TAIL, "syslog", level=_syslog_level)
@@ -150,7 +155,10 @@ def _make() -> list[Known]:
         level=levels.read_letters,
     )
     # Databases and brokers.
-    pg_tail = r"(?: [^ ]+)? \[[0-9]+(?:-[0-9]+)?\](?::)?(?: [^ ]+@[^ ]*| [^ :]+,[^ :]+)?(?: [a-z]+=[^ ]*)*[ :]*(?P<level>DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY|LOCATION):  ?"
+    pg_tail = (
+        r"(?: [^ ]+)? \[[0-9]+(?:-[0-9]+)?\](?::)?(?: [^ ]+@[^ ]*| [^ :]+,[^ :]+)?(?: [a-z]+=[^ ]*)*[ :]*(?P<level>"
+        r"DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY|LOCATION):  ?"
+    )
     add("postgresql", STAMP["iso"].pattern + pg_tail, "iso")
     add(
         "mysql",
@@ -162,7 +170,8 @@ def _make() -> list[Known]:
     add("redis", r"[0-9]+:[A-Z] " + STAMP["d_mon_y"].pattern + r" (?P<level>[.*#-]) ", "d_mon_y", level=_redis_level)
     add(
         "redis",
-        r"\[[0-9]+\] (?P<ts>[0-9]{1,2} [A-Z][a-z]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})[.](?P<frac>[0-9]{3}) (?P<level>[.*#-]) ",
+        r"\[[0-9]+\] (?P<ts>[0-9]{1,2} [A-Z][a-z]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})"
+        r"[.](?P<frac>[0-9]{3}) (?P<level>[.*#-]) ",
         "redis_old",
         level=_redis_level,
     )
@@ -203,6 +212,7 @@ def _make() -> list[Known]:
         + r"\t(?P<level>[A-Za-z]{4,6})\t(?:[^\t]+[.][a-z]+:[0-9]+\t|[a-z0-9_./-]+\t[^\t]+[.][a-z]+:[0-9]+\t)?",
         "iso_t",
         strict=True,
+        finish=_zap_fields,
     )
     add("dmesg", r"\[ *[0-9]{1,7}[.][0-9]{6}\] ?", share=0.5)
     # A level and nothing else before the message.
@@ -227,6 +237,14 @@ def _dotnet_level(names: pl.Series) -> pl.Series:
 
 def _partial(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
     result["partial"] = found["flag"] == "P"
+
+
+def _zap_fields(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    """The fields stand behind the message as JSON; of these the error is part of what happened."""
+    text = pl.col("m").str.splitn("\t{", 2).struct[0]
+    error = pl.col("m").str.extract(r'"error": ?"((?:[^"\\]|\\.)*)"', 1)
+    said = pl.when(error.is_not_null()).then(pl.concat_str(text, pl.lit(": "), error)).otherwise(text)
+    result["message"] = result["message"].alias("m").to_frame().select(said.alias("message")).to_series()
 
 
 def _mysql_note(result: dict[str, pl.Series], found: pl.DataFrame) -> None:

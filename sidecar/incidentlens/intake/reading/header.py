@@ -53,7 +53,7 @@ class _Piece:
     separator: str = _SEP  # what must follow
 
     def matcher(self, opened: str) -> re.Pattern[str]:
-        """For samples: Python's own engine is the fastest for short texts, and these have `_LOOK` characters at most."""
+        """For samples: Python's own engine is fastest for short texts, and these are cut at `_LOOK`."""
         return _matcher(opened + "(?P<field>" + ungrouped(self.pattern) + ")" + self.separator)
 
 
@@ -66,7 +66,7 @@ _LEVEL = _Piece("level", r"(?P<level>[A-Za-z]{3,13}[0-9]?)", accept=_word_level)
 _LETTER = _Piece("level", r"(?P<level>[IWEDFTV])", accept=lambda word: True, separator=r"[\])>]*(?:[ \t]+|[|:,/])")
 _KEYED = _Piece(
     "keyed",
-    r"(?i:trace[_.-]?id|span[_.-]?id|traceparent|request[_.-]?id|correlation[_.-]?id|thread|pid|tid)(?:[:=] ?)[^ \t,\]]+",
+    r"(?i:(?:trace|span|request|correlation)[_.-]?id|traceparent|thread|pid|tid)(?:[:=] ?)[^ \t,\]]+",
     separator=r"[\])>]*(?:[ \t]*[|,;][ \t]*|[ \t]+|$)",
 )
 _BRACKET = _Piece(
@@ -92,7 +92,7 @@ _HEX = _Piece(
 )
 _DOTTED = _Piece(
     "logger",
-    r"[A-Za-z_$][A-Za-z0-9_$-]*(?:(?:[./\\]|::)[A-Za-z0-9_$<>\[\]-]+)+(?:[.][A-Za-z]+)?(?:\([^()\s]*\))?(?:[#:@][0-9]+)?",
+    r"[A-Za-z_$][A-Za-z0-9_$-]*(?:(?:[./\\]|::)[A-Za-z0-9_$<>\[\]-]+)+(?:\([^()\s]*\))?(?:[#:@][0-9]+)?",
     accept=lambda text: not re.fullmatch(r"(?:\d+\.)+\d+(?::\d+)?", text),
 )
 _TAGGED = _Piece(
@@ -229,7 +229,7 @@ def _is_column(token: str) -> bool:
 
 def _is_gap(gap: str) -> bool:
     tokens = gap.split()
-    return len(tokens) <= 3 and all(any(c.isdigit() for c in token) or token == "-" for token in tokens)
+    return len(tokens) <= 3 and all(any(c.isdigit() for c in word) or word == "-" for word in tokens)
 
 
 def _split_lead(lead: str) -> tuple[list[str], str]:

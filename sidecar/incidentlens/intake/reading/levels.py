@@ -19,9 +19,9 @@ _NAMES: dict[Level, str] = {
 }
 BY_NAME: dict[str, str] = {name: level.value for level, names in _NAMES.items() for name in names.split()}
 # In a header these are rather a word of the message, or PostgreSQL's own; only its format reads them as levels.
-_POSTGRES_ONLY = frozenset("hint detail statement context query location log".split())
+_POSTGRES_ONLY = frozenset(["hint", "detail", "statement", "context", "query", "location", "log"])
 _NOT_IN_HEADERS = _POSTGRES_ONLY | frozenset(
-    "stderr stdout audit config errors warnings fail failed note panic".split()
+    ["stderr", "stdout", "audit", "config", "errors", "warnings", "fail", "failed", "note", "panic"]
 )
 HEADER_NAMES = {name: level for name, level in BY_NAME.items() if name not in _NOT_IN_HEADERS}
 
@@ -73,18 +73,25 @@ _FATAL = (
 )
 _ERROR = (
     r"(?i)(?:\b(?:errors?|err|exceptions?|failed|failures?|fails|critical|traceback|unhandled|uncaught|refused|aborted"
-    r"|cannot|unable to|could not|couldn't|timed out|denied|unreachable|unavailable|no route to host|crash(?:ed)?|deadlock)\b"
+    r"|cannot|unable to|could not|couldn't|timed out|denied|unreachable|unavailable|no route to host"
+    r"|crash(?:ed)?|deadlock)\b"
     r"|[a-z](?:Error|Exception)\b|\bexit (?:code|status) [1-9])"
 )
 _WARN = r"(?i)\b(?:warn|warning|deprecated|retry(?:ing)?|slow query)\b"
-_SUSPECT = r"(?i)error|exception|fail|fatal|panic|critical|traceback|unhandled|uncaught|refused|aborted|cannot|unable to|could not|couldn't|timed out|denied|unreachable|unavailable|no route|crash|deadlock|out of memory|oom|segmentation|dumped|kernel bug|exit (?:code|status)|warn|deprecated|retry|slow query|\berr\b"
+_SUSPECT = (
+    r"(?i)error|exception|fail|fatal|panic|critical|traceback|unhandled|uncaught|refused|aborted|cannot|"
+    r"unable to|could not|couldn't|timed out|denied|unreachable|unavailable|no route|crash|deadlock|"
+    r"out of memory|oom|segmentation|dumped|kernel bug|exit (?:code|status)|warn|deprecated|retry|"
+    r"slow query|\berr\b"
+)
 _BENIGN = (
     r"(?i)\b(?:no|zero|0|without|not an?|never|ignor(?:e|ed|ing)|if|max|clear(?:ed)?)"
     r"[ _-](?:\w+[ _-])?(?:errors?|exceptions?|failures?|failed|fails|warnings?|panics?|crash(?:es)?|critical|retry)\b"
     r"|\b(?:\w+[_.-])?(?:errors?|err|exceptions?|failures?|failed|warnings?|fatal|panics?)\"?(?: ?[=:] ?| is | was )\"?"
     r"(?:0|null|none|nil|false|no|\[\]|\{\}|\"\"|''|-)(?:[\",;.\s)\]}%]|$)"
     r"|\b(?:errors?|failures?|failed|exceptions?)(?: (?:rate|count|ratio|total))?[ :=]+0(?:\.0+)?%?(?:[\s,;)]|$)"
-    r"|\b(?:error|exception|failure|panic|fail|warning)[_-]?(?:free|handlers?|handling|log|logs|page|pages|safe|fast|over|reporting|rate|count|detector)\b"
+    r"|\b(?:error|exception|failure|panic|fail|warning)[_-]?"
+    r"(?:free|handlers?|handling|log|logs|page|pages|safe|fast|over|reporting|rate|count|detector)\b"
     r"|\bfail(?:over|back|safe)\b|\b(?:corrected|recovered|resolved|fixed)\b[^.;]*"
 )
 

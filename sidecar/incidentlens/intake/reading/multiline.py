@@ -24,8 +24,11 @@ _AHEAD = 12  # lines between the head of a trace and its first frame
 STICKY = frozenset(("mysql_slow", "rabbitmq"))
 
 _LOOK = 300
-_TYPE = r"(?:[A-Za-z_$][A-Za-z0-9_$]*(?:[.\\]|::))*(?:[A-Z][A-Za-z0-9_$]*)?(?:Exception|Error|Throwable|Failure|Fault|Interrupt|Exit)[A-Za-z0-9_$]*"
-BLANK, PYTHON, FRAME, CAUSE, HEAD, INDENT, CLOSE, CALL, TYPED, PLAIN = range(10)
+_TYPE = (
+    r"(?:[A-Za-z_$][A-Za-z0-9_$]*(?:[.\\]|::))*(?:[A-Z][A-Za-z0-9_$]*)?"
+    r"(?:Exception|Error|Throwable|Failure|Fault|Interrupt|Exit)[A-Za-z0-9_$]*"
+)
+BLANK, PYTHON, FRAME, CAUSE, HEAD, INDENT, CLOSE, CALL, NAME, TYPED, PLAIN = range(11)
 _KINDS: tuple[tuple[int, str], ...] = (
     (BLANK, r"^\s*$"),
     (PYTHON, r"^\s*File \"[^\"]*\", line"),
@@ -33,22 +36,27 @@ _KINDS: tuple[tuple[int, str], ...] = (
         FRAME,
         r"^(?:\s|\\t)*at (?:[A-Za-z_$<>/\[(].*[(:/.]|\S+$)|^\s*\.\.\. [0-9]+ (?:more|common frames|frames)"
         r"|^goroutine [0-9]+ \[|^\s+\S+\.(?:go|rs|c|cc|cpp):[0-9]+|^created by |^\[signal |^exit status [0-9]"
-        r"|^\s*(?:from )?\S+:[0-9]+:in [`']|^\s*\S+ \([0-9.]+\) \S+:[0-9]+:in |^\s*#[0-9]+ +\S|^\s+[0-9]+: +(?:0x[0-9a-f]+|[a-z_<])"
-        r"|^\s*--- End of |^\s*<asynchronous suspension>|^stack backtrace:|^\s+[\^~]+\s*$|^\s+\(.*\) (?:lib|src)/\S+:[0-9]+",
+        r"|^\s*(?:from )?\S+:[0-9]+:in [`']|^\s*\S+ \([0-9.]+\) \S+:[0-9]+:in |^\s*#[0-9]+ +\S"
+        r"|^\s+[0-9]+: +(?:0x[0-9a-f]+|[a-z_<])"
+        r"|^\s*--- End of |^\s*<asynchronous suspension>|^stack backtrace:|^\s+[\^~]+\s*$"
+        r"|^\s+\(.*\) (?:lib|src)/\S+:[0-9]+",
     ),
     (
         CAUSE,
-        r"^\s*(?:Caused by|Suppressed|Wrapped by|Cause)\b.*|^\s*nested exception is|^During handling of the above|^The above exception was"
+        r"^\s*(?:Caused by|Suppressed|Wrapped by|Cause)\b.*|^\s*nested exception is|^During handling of the above"
+        r"|^The above exception was"
         r"|^\s*Stack ?trace:|^Next \S|^\s*\[cause\]|^\s*thrown in |^note: [A-Zr]|^\s*\[errors\]|^\s*---> ",
     ),
     (
         HEAD,
-        rf"^\s*(?:Exception in thread |Traceback \(most recent call last|Unhandled [Ee]xception|panic: |fatal error: |Uncaught |thread '.*' panicked at"
+        rf"^\s*(?:Exception in thread |Traceback \(most recent call last|Unhandled [Ee]xception"
+        r"|panic: |fatal error: |Uncaught |thread '.*' panicked at"
         rf"|PHP (?:Fatal|Parse) error|exception '|{_TYPE}(?:[:(\s].*)?$|SystemExit|KeyboardInterrupt)",
     ),
     (INDENT, r"^[ \t]+\S|^\\t"),
     (CLOSE, r"^[}\])]|^</?[A-Za-z?!]"),
     (CALL, r"^[A-Za-z_][A-Za-z0-9_./*()\[\]{}<>$,-]*\([^ ]*(?:, [^ ]*)*\)$"),
+    (NAME, r"^[A-Za-z_][^ \t:]*[./][^ \t:]*$"),
     (TYPED, r"^[A-Za-z_][A-Za-z0-9_.]*(?:: .*)?$"),
 )
 
@@ -232,13 +240,20 @@ class _Walk:
             return True
         if kind == CLOSE:
             return joined
-        if kind == CALL:
-            return trace and not python
+        if kind == CALL and trace and not python:
+            return True
+        if kind in (CALL, NAME) and (trace or failing) and self._frame_follows(index):
+            return True  # Go prints a function and its place on two lines
         if python:
             return kind == TYPED and last_kind in (PYTHON, FRAME, INDENT)
         if trace and not framed:
             return self._frame_ahead(index)
         return False
+
+    def _frame_follows(self, index: int) -> bool:
+        after = index + 1
+        adjacent = after < len(self.kinds) and self.rows[after] == self.rows[index] + 1
+        return adjacent and self.owners[after] == self.owners[index] and self.kinds[after] == FRAME
 
     def _frame_ahead(self, index: int) -> bool:
         """True where the trace whose head was seen gets its first frame within the next lines."""

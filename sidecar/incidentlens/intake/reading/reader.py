@@ -50,7 +50,7 @@ class EventReader:
 
     @property
     def truncated(self) -> int:
-        """How often an event had to end because it had 1,000 lines or 256 KiB; the rest of it is an event of its own."""
+        """How often an event had to end at 1,000 lines or 256 KiB; its rest became an event of its own."""
         return self._cut.events
 
     def formats(self) -> dict[str, tuple[str, ...]]:
@@ -79,6 +79,11 @@ class EventReader:
         read = self._read_streams(streams, owner, text, frame["ts"])
         whole = pl.concat([frame, read, owner.alias("owner").to_frame()], how="horizontal")
         return _finish(self._join(whole))
+
+    def times(self, lines: pl.DataFrame) -> pl.Series:
+        """The time (ns) that each line states, null where it states none; `ts` is used for what a stamp leaves open."""
+        owner, streams = _owners(lines["stream"])
+        return self._read_streams(streams, owner, _clean(lines["line"]), lines["ts"])["event_ts"]
 
     def _read_streams(self, streams: list[str], owner: pl.Series, text: pl.Series, ts: pl.Series) -> pl.DataFrame:
         """Read every line with its stream's layers, recognising streams that are new or stopped fitting."""
@@ -256,7 +261,8 @@ def _merge(lines: pl.DataFrame) -> pl.DataFrame:
     message = pl.col("message").fill_null("").str.strip_chars()
     # A header alone, or one that only announces a trace: the event is about what follows.
     hollow = (message == "") | message.str.contains(
-        r"^(?:Traceback \(most recent call last\):|Unhandled exception:?|thread '.*' panicked at .*:|Exception in thread \"[^\"]*\":?|stack ?trace:?|[Ee]xception:?|[Ee]rror:?)$"
+        r"^(?:Traceback \(most recent call last\):|Unhandled exception:?|thread '.*' panicked at .*:"
+        r"|Exception in thread \"[^\"]*\":?|stack ?trace:?|[Ee]xception:?|[Ee]rror:?)$"
     )
     following = pl.coalesce("exception", pl.col("second").str.strip_chars())
     trailing = pl.when(pl.col("format") == "dotnet").then(pl.col("second").str.strip_chars()).otherwise(following)
@@ -319,7 +325,7 @@ def _finish(events: pl.DataFrame) -> pl.DataFrame:
         "event_ts",
         "first",
         "last",
-    ).cast(dict(EVENTS))
+    ).select(pl.col(name).cast(dtype) for name, dtype in EVENTS.items())
 
 
 def _clean(line: pl.Series) -> pl.Series:

@@ -167,24 +167,56 @@ STAMPS: tuple[Stamp, ...] = (
     Stamp("iso_tab", _ymd("-", "\\t") + _FRAC, "%Y-%m-%d\t%H:%M:%S"),
     Stamp("slash", _ymd("/", " ") + _FRAC + _ZONE, "%Y/%m/%d %H:%M:%S"),
     Stamp("dots", _ymd("[.]", " ") + _FRAC + _ZONE, "%Y.%m.%d %H:%M:%S"),
-    Stamp("iso_dashed", r"(?P<ts>20[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{2}[.][0-9]{2}[.][0-9]{2})" + _FRAC, "%Y-%m-%d-%H.%M.%S"),
-    Stamp("iso_minutes", r"(?P<ts>20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})", "%Y-%m-%dT%H:%M"),
+    Stamp(
+        "iso_dashed",
+        r"(?P<ts>20[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{2}[.][0-9]{2}[.][0-9]{2})" + _FRAC,
+        "%Y-%m-%d-%H.%M.%S",
+    ),
+    Stamp(
+        "iso_minutes",
+        r"(?P<ts>20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})",
+        "%Y-%m-%dT%H:%M",
+    ),
     Stamp("yday", rf"(?P<ts>20[0-9]{{2}}-[0-3][0-9]{{2}}T{_HMS})" + _FRAC + _ZONE, "%Y-%jT%H:%M:%S"),
-    Stamp("compact_dash", r"(?P<ts>20[0-9]{6}-[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2})(?:[.,:](?P<frac>[0-9]{1,9}))?", "%Y%m%d-%H:%M:%S"),
+    Stamp(
+        "compact_dash",
+        r"(?P<ts>20[0-9]{6}-[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2})(?:[.,:](?P<frac>[0-9]{1,9}))?",
+        "%Y%m%d-%H:%M:%S",
+    ),
     Stamp("compact_space", rf"(?P<ts>20[0-9]{{6}} {_HMS})(?:[.,:](?P<frac>[0-9]{{1,9}}))?", "%Y%m%d %H:%M:%S"),
     Stamp("compact_dot", r"(?P<ts>20[0-9]{6}[.][0-9]{6})" + _FRAC, "%Y%m%d.%H%M%S"),
     Stamp("compact_t", r"(?P<ts>20[0-9]{6}T[0-9]{6})" + _FRAC + "(?P<zone>Z)?", "%Y%m%dT%H%M%S"),
-    Stamp("clf", rf"(?P<ts>[0-9]{{2}}/{_MON}/[0-9]{{4}}:{_HMS})(?:[.](?P<frac>[0-9]{{1,9}}))?(?P<zone> [+-][0-9]{{4}})?", "%d/%b/%Y:%H:%M:%S"),
-    Stamp("us_ampm", rf"(?P<ts>{_MON} [0-9]{{1,2}}, [0-9]{{4}} [0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}} [AP]M)", "%b %d, %Y %I:%M:%S %p"),
-    Stamp("mdy_ampm", r"(?P<ts>[0-9]{1,2}/[0-9]{1,2}/20[0-9]{2} [0-9]{1,2}:[0-9]{2}:[0-9]{2} [AP]M)", "%m/%d/%Y %I:%M:%S %p"),
+    Stamp(
+        "clf",
+        rf"(?P<ts>[0-9]{{2}}/{_MON}/[0-9]{{4}}:{_HMS})(?:[.](?P<frac>[0-9]{{1,9}}))?(?P<zone> [+-][0-9]{{4}})?",
+        "%d/%b/%Y:%H:%M:%S",
+    ),
+    Stamp(
+        "us_ampm",
+        rf"(?P<ts>{_MON} [0-9]{{1,2}}, [0-9]{{4}} [0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}} [AP]M)",
+        "%b %d, %Y %I:%M:%S %p",
+    ),
+    Stamp(
+        "mdy_ampm",
+        r"(?P<ts>[0-9]{1,2}/[0-9]{1,2}/20[0-9]{2} [0-9]{1,2}:[0-9]{2}:[0-9]{2} [AP]M)",
+        "%m/%d/%Y %I:%M:%S %p",
+    ),
     Stamp("mdy", rf"(?P<ts>[0-9]{{2}}/[0-9]{{2}}/20[0-9]{{2}} {_HMS})" + _FRAC + _ZONE, "%m/%d/%Y %H:%M:%S"),
     Stamp("dmy_dots", rf"(?P<ts>[0-9]{{2}}[.][0-9]{{2}}[.]20[0-9]{{2}} {_HMS})" + _FRAC, "%d.%m.%Y %H:%M:%S"),
     Stamp("d_mon_y", rf"(?P<ts>[0-9]{{1,2}} {_MON} [0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%d %b %Y %H:%M:%S"),
     Stamp("d-mon-y", rf"(?P<ts>[0-9]{{1,2}}-{_MON}-[0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%d-%b-%Y %H:%M:%S"),
     Stamp("d-mon-y::", rf"(?P<ts>[0-9]{{1,2}}-{_MON}-[0-9]{{4}}::{_HMS})" + _FRAC, "%d-%b-%Y::%H:%M:%S"),
     Stamp("ctime", rf"{_DOW} (?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS} [0-9]{{4}})", "%b %d %H:%M:%S %Y"),
-    Stamp("ctime_frac", rf"{_DOW} (?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS})[.](?P<frac>[0-9]{{1,9}}) (?P<year>[0-9]{{4}})", "%b %d %H:%M:%S"),
-    Stamp("ctime_zone", rf"{_DOW} (?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS}) (?P<zone>[A-Z]{{3,4}}) (?P<year>[0-9]{{4}})", "%b %d %H:%M:%S"),
+    Stamp(
+        "ctime_frac",
+        rf"{_DOW} (?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS})" + r"[.](?P<frac>[0-9]{1,9}) (?P<year>[0-9]{4})",
+        "%b %d %H:%M:%S",
+    ),
+    Stamp(
+        "ctime_zone",
+        rf"{_DOW} (?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS})" + r" (?P<zone>[A-Z]{3,4}) (?P<year>[0-9]{4})",
+        "%b %d %H:%M:%S",
+    ),
     Stamp("mon_d_y", rf"(?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} [0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%b %d %Y %H:%M:%S"),
     Stamp("ymd2", rf"(?P<ts>[0-9]{{2}}/[0-9]{{2}}/[0-9]{{2}} {_HMS})" + _FRAC, "%y/%m/%d %H:%M:%S"),
     Stamp("syslog", rf"(?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS})" + _FRAC, "%b %d %H:%M:%S", "year"),
@@ -197,7 +229,7 @@ STAMPS: tuple[Stamp, ...] = (
     Stamp("epoch", r"(?P<ts>1[0-9]{9})(?:[.](?P<frac>[0-9]{1,9}))?", "s", "epoch"),
     Stamp("ymd_hms", r"(?P<ts>[0-9]{2}[01][0-9][0-3][0-9] [0-2][0-9][0-5][0-9][0-5][0-9])", "%y%m%d %H%M%S"),
     Stamp("time", rf"(?P<ts>{_HMS})(?:[.,:](?P<frac>[0-9]{{1,9}}))?", "%H:%M:%S", "date"),
-)  # fmt: skip
+)
 # Shapes that only a format of their own gives away: anywhere else they are mere numbers.
 _BOUND = (
     Stamp("klog", "", "%m%d %H:%M:%S", "year"),

@@ -28,7 +28,8 @@ def _paths(names: str) -> tuple[Path, ...]:
 ROLES: dict[str, tuple[Path, ...]] = {
     "message": _paths(
         "message msg Message @message short_message textPayload jsonPayload>message jsonPayload>msg fields>message "
-        "@fields>msg @fields>message MESSAGE @m RenderedMessage @mt MessageTemplate body>stringValue body Body log>message "
+        "@fields>msg @fields>message MESSAGE @m RenderedMessage @mt MessageTemplate "
+        "body>stringValue body Body log>message "
         "log event text description rest"
     ),
     "level": _paths(
@@ -43,7 +44,8 @@ ROLES: dict[str, tuple[Path, ...]] = {
         "started_at start_time EdgeStartTimestamp EdgeEndTimestamp receiveTimestamp fields>timestamp created_at"
     ),
     "error": _paths(
-        "error.message error>message err>message exception>message error err exception exc_info thrown>message thrown @x "
+        "error.message error>message err>message exception>message error err "
+        "exception exc_info thrown>message thrown @x "
         "Exception stack_trace stacktrace error.stack_trace error>stack_trace err>stack error>stack stack exc_text "
         "exception>stacktrace jsonPayload>error fields>error errorMessage error_message cause"
     ),
@@ -59,10 +61,16 @@ ROLES: dict[str, tuple[Path, ...]] = {
         "service.name service>name service service_name serviceName resource>service.name app application component "
         "SYSLOG_IDENTIFIER resource>labels>container_name"
     ),
-    "method": _paths("method http_method request_method request>method ClientRequestMethod http.request.method cs-method verb"),
-    "uri": _paths("path uri url request>uri request>url http_path request_uri ClientRequestURI url.path url>path endpoint"),
-    "status": _paths("status status_code statusCode response>status http_status EdgeResponseStatus http.response.status_code code"),
-}  # fmt: skip
+    "method": _paths(
+        "method http_method request_method request>method ClientRequestMethod http.request.method cs-method verb"
+    ),
+    "uri": _paths(
+        "path uri url request>uri request>url http_path request_uri ClientRequestURI url.path url>path endpoint"
+    ),
+    "status": _paths(
+        "status status_code statusCode response>status http_status EdgeResponseStatus http.response.status_code code"
+    ),
+}
 _DOCKER = frozenset(("log", "stream", "time"))
 _HEADERS_OF_TEXT = 12  # fields shown as the message of an object that has none
 
@@ -187,18 +195,11 @@ def _levels(objects: list[dict[str, Any]], paths: tuple[Path, ...]) -> list[str 
     if len(paths) == 1 and len(paths[0]) == 1:
         key = paths[0][0]
         values = [item.get(key) for item in objects]
-        known = (
-            {value: _level_of(paths[0], value) for value in set(values) if type(value) is str}
-            if _all_text(values)
-            else {}
-        )
-        if known and None not in known.values():
-            return [known[value] for value in values]
+        names = [value for value in values if type(value) is str]
+        known = {name: _level_of(paths[0], name) for name in set(names)}
+        if len(names) == len(values) and None not in known.values():
+            return [known[name] for name in names]
     return [_level(item, paths) for item in objects]
-
-
-def _all_text(values: list[Any]) -> bool:
-    return all(type(value) is str for value in values)
 
 
 def node_of(objects: Iterable[dict[str, Any]]) -> JsonNode:
