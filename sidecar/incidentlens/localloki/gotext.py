@@ -238,3 +238,16 @@ def format_prometheus_duration(ns: int) -> str:
             out += f"{millis // unit}{name}"
             millis %= unit
     return out
+
+
+def format_exponent(value: float) -> str:
+    """`strconv.FormatFloat(value, 'e', -1, 64)`: `4.3e+01`."""
+    if math.isnan(value) or math.isinf(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    digits, _, exponent = f"{value:.17e}".partition("e")
+    for precision in range(17):
+        shown = f"{value:.{precision}e}"
+        if float(shown) == value:
+            digits, _, exponent = shown.partition("e")
+            break
+    return f"{digits}e{int(exponent):+03d}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
+from ..logql.logfmt import LogfmtError, pairs
 from .limits import LEVEL_FIELDS
 
 LEVEL_LABEL = "detected_level"
@@ -35,12 +37,9 @@ _MAX_DEPTH = 2
 # OpenTelemetry's severity numbers come in fours.
 _SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
 
-# Possessive quantifiers and single-character classes: both patterns read each character once.
 _WORD = re.compile(
     r'(?<![^ \t\n\[({"=])(?:trace|debug|fatal|critical|error|err|warning|warn|info)(?=[ \t\n\[\](){}:,!"=]|\Z)'
 )
-_PAIR = re.compile(r'[^\x00-\x20="]++(?:(=)(?:"((?:[^"\\]|\\.)*+)"|([^\x00-\x20="]*+)))?+', re.DOTALL)
-_GAP = re.compile(r"[\x00-\x20]*+")
 
 
 def normalise_level(level: str) -> str:
@@ -110,19 +109,12 @@ def _level_in_logfmt(line: str) -> str | None:
     lowered = line.lower()
     if not any(name in lowered for name in ("lvl", "level", "severity")):
         return None
-    best, found, at = len(LEVEL_FIELDS), None, 0
-    while True:
-        at = _GAP.match(line, at).end()  # type: ignore[union-attr]
-        pair = _PAIR.match(line, at)
-        if pair is None:
-            return found
-        at = pair.end()
-        quoted = pair.group(2) is not None
-        if not quoted and at < len(line) and line[at] > " ":
-            return found  # a stray quote or equals sign: logfmt stops here
-        name = pair.group().partition("=")[0].lower()
-        rank = _LOWER_FIELDS.get(name, best)
-        if rank < best:
-            found, best = pair.group(2) if quoted else pair.group(3) or "", rank
-            if rank == 0:
-                return found
+    best, found = len(LEVEL_FIELDS), None
+    with suppress(LogfmtError):
+        for name, value in pairs(line, strict=True):
+            rank = _LOWER_FIELDS.get(name.lower(), best)
+            if rank < best:
+                found, best = value, rank
+                if rank == 0:
+                    break
+    return found

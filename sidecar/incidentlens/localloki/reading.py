@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import overload
@@ -17,19 +18,25 @@ _HEAD_ROW = 1 << 62
 """Where unsealed entries stand among chunks: after all of them, for they came last."""
 
 
+class QueryTimeout(Exception):
+    """Reading went on past the deadline."""
+
+
 class TenantSource:
     """The logs of one tenant, as LogQL's evaluation wants them."""
 
-    def __init__(self, store: Store, tenant: str) -> None:
+    def __init__(self, store: Store, tenant: str, deadline: float | None = None) -> None:
+        """`deadline`: the `time.monotonic()` after which reading raises QueryTimeout."""
         self._store = store
         self._tenant = tenant
+        self._deadline = deadline
 
     def streams(self, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> Iterator[Stream]:
         """The streams that match, with their entries in [start, end), unpacked while they are read."""
         if end_ns <= start_ns:
             return
         for stream, chunks, head in self._store.matching(self._tenant, matchers, start_ns, end_ns - 1):
-            yield Stream(stream.labels, LazyEntries(self._store, chunks, head, start_ns, end_ns))
+            yield Stream(stream.labels, LazyEntries(self._store, chunks, head, start_ns, end_ns, self._deadline))
 
 
 class LazyEntries(Sequence[Entry]):
@@ -40,13 +47,20 @@ class LazyEntries(Sequence[Entry]):
     """
 
     def __init__(
-        self, store: Store, chunks: Sequence[ChunkRef], head: Sequence[Entry], start_ns: int, end_ns: int
+        self,
+        store: Store,
+        chunks: Sequence[ChunkRef],
+        head: Sequence[Entry],
+        start_ns: int,
+        end_ns: int,
+        deadline: float | None = None,
     ) -> None:
         self._store = store
         self._chunks = chunks
         self._head = head
         self._start = start_ns
         self._end = end_ns
+        self._deadline = deadline
         self._all: list[Entry] | None = None
 
     def __iter__(self) -> Iterator[Entry]:
@@ -77,6 +91,8 @@ class LazyEntries(Sequence[Entry]):
             some = chunks[begin : begin + _AHEAD]
             packed = self._store.read_chunks([chunk.row for chunk in some])
             for chunk in some:
+                if self._deadline is not None and time.monotonic() > self._deadline:
+                    raise QueryTimeout
                 data = packed.pop(chunk.row, None)
                 if data is not None:  # else: dropped to make room while this query ran
                     yield chunk, self._cut(decode_chunk(data))
