@@ -150,7 +150,7 @@ class EmbeddedPostgres:
             "settings": {**self._settings, "unix_socket_directories": str(self._sockets)},
             "uid": account.pw_uid if account else None,
             "gid": account.pw_gid if account else None,
-            "reach": account is not None and not (_open_to_all(binaries) and _open_to_all(self._sockets.parent)),
+            "reach": account is not None and not (_open_to_all(binaries) and _open_to_all(self.data_dir)),
         }
         log_path = self.data_dir / "postgres.log"
         mode = "ab" if log_path.exists() and log_path.stat().st_size < LOG_BYTES else "wb"

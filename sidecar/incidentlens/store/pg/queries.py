@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg_pool
 
+from .read_alerts import ReadAlerts
 from .read_context import ReadContext
 from .read_incidents import ReadIncidents
 from .read_signatures import ReadSignatures
@@ -15,7 +16,7 @@ from .read_stats import ReadStats
 from .session import Session, translated
 
 
-class PostgresQueries(ReadIncidents, ReadSignatures, ReadStats, ReadContext):
+class PostgresQueries(ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts):
     """See `store.queries.Queries`."""
 
     def __init__(self, pool: psycopg_pool.AsyncConnectionPool[Any]) -> None:
