@@ -1,10 +1,10 @@
 """What can go wrong between IncidentLens and Loki.
 
-    LokiError                 anything; `retry` says whether the same request may succeed later
-    ├── LokiUnavailable       down, timed out, 429, 5xx, half a body: retried, then given up until the next tick
-    ├── LokiRefused           400, 401, 403, 404: it will not get better by itself
-    ├── LokiTooHeavy          the window is more than Loki will answer at once: it is split
-    └── LokiNotLoki           what answered is not Loki (HTML, another JSON)
+LokiError                 anything; `retry` says whether the same request may succeed later
+├── LokiUnavailable       down, timed out, 429, 5xx, half a body: retried, then given up until the next tick
+├── LokiRefused           400, 401, 403, 404: it will not get better by itself
+├── LokiTooHeavy          the window is more than Loki will answer at once: it is split
+└── LokiNotLoki           what answered is not Loki (HTML, another JSON)
 """
 
 from __future__ import annotations

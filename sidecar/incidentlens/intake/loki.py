@@ -67,9 +67,7 @@ class LokiClient:
             headers["X-Scope-OrgID"] = settings.tenant
         if settings.bearer_token:
             headers["Authorization"] = f"Bearer {settings.bearer_token}"
-        basic = (
-            httpx.BasicAuth(settings.username, settings.password or "") if settings.username is not None else None
-        )
+        basic = httpx.BasicAuth(settings.username, settings.password or "") if settings.username is not None else None
         self.settings = settings
         self.requests = 0
         self.retries = 0
@@ -182,7 +180,9 @@ class LokiClient:
         data = await self._data(path, params)
         found = data.get("resultType") if isinstance(data, dict) else None
         if found != kind:
-            raise LokiRefused(f"the query gives {found or 'nothing Loki knows'}, {kind} was expected: {params['query']}")
+            raise LokiRefused(
+                f"the query gives {found or 'nothing Loki knows'}, {kind} was expected: {params['query']}"
+            )
         return list(data.get("result") or [])
 
     async def _send(
@@ -205,9 +205,7 @@ class LokiClient:
         backoff = random.uniform(0, min(_RETRY_CAP_S, _RETRY_BASE_S * 2**attempt))
         return min(max(backoff, after or 0.0), 300.0)
 
-    async def _once(
-        self, method: str, path: str, params: Mapping[str, str] | None, content: bytes | None
-    ) -> bytes:
+    async def _once(self, method: str, path: str, params: Mapping[str, str] | None, content: bytes | None) -> bytes:
         headers = {"Content-Type": "application/json"} if content is not None else None
         try:
             async with self._http.stream(method, path, params=params, content=content, headers=headers) as response:
@@ -248,7 +246,9 @@ class LokiClient:
         if status == 401:
             return LokiRefused(f"{where}; set the project's tenant, or username and password, or bearer_token")
         if 300 <= status < 400:
-            return LokiNotLoki(f"{where}; it redirects to {response.headers.get('Location', 'nowhere')}: set loki.url to that")
+            return LokiNotLoki(
+                f"{where}; it redirects to {response.headers.get('Location', 'nowhere')}: set loki.url to that"
+            )
         if b"<html" in body[:500].lower():
             return LokiNotLoki(self._not_loki(path, body))
         return LokiRefused(where)

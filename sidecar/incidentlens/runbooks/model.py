@@ -19,7 +19,7 @@ class ObserveThreshold(Value):
 class RunbookVerification(Value):
     """How to see that it is over: how long quiet, and a LogQL query where the incident's own will not do."""
 
-    quiet_minutes: float = Field(default=5, gt=0, allow_inf_nan=False)
+    quiet_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # None: the policy's
     query: str | None = None
 
 

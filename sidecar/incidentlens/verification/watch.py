@@ -47,7 +47,8 @@ def begin(
     The quiet time is the runbook's where it fits the incident, else the policy's; a re-opened incident must be quiet
     for longer (hysteresis).
     """
-    minutes = runbook.verification.quiet_minutes if runbook else policy.quiet_minutes
+    own_minutes = runbook.verification.quiet_minutes if runbook else None
+    minutes = own_minutes or policy.quiet_minutes
     factor = min(RELAPSE_FACTOR ** min(incident.reopened, 8), MAX_QUIET)
     own = runbook.verification.query if runbook else None
     key = xxhash.xxh3_64(f"{incident.id}\n{decision.id}\n{now}".encode()).hexdigest()
