@@ -69,9 +69,9 @@ class Policy(Value):
     suppress: SuppressRule = SuppressRule()
     new_service_grace_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     deploy_grace_minutes: float = Field(default=5, ge=0, allow_inf_nan=False)
-    quiet_minutes: float = Field(
-        default=5, gt=0, allow_inf_nan=False
-    )  # the verifier's quiet time where a runbook gives none
+    # The verifier's quiet time where a runbook gives none, and the longest it waits whatever a runbook says.
+    quiet_minutes: float = Field(default=5, gt=0, allow_inf_nan=False)
+    max_quiet_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @field_validator("thresholds")
     @classmethod

@@ -11,6 +11,7 @@ import re
 
 import orjson
 
+from incidentlens.logql import quote
 from incidentlens.model.incidents import Incident, Problem
 
 from .constants import constants
@@ -42,23 +43,9 @@ def watched(incident: Incident) -> list[Problem]:
     return ordered[:MAX_PROBLEMS]
 
 
-def quote(text: str) -> str:
-    """A LogQL string in double quotes: no character in it can end the string or begin anything else."""
-    return '"' + "".join(map(_escape, text.encode("utf-8", "replace").decode())) + '"'
-
-
 def quote_regex(text: str) -> str:
     """The text as a part of an RE2 expression that matches it and nothing else."""
     return re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", text)
-
-
-def _escape(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
-    code = ord(char)
-    if 0x20 <= code < 0x7F:
-        return char
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _selector(problems: list[Problem], label: str) -> str:

@@ -6,6 +6,7 @@ The count handed to `watch` is that of the records since the last look that succ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import xxhash
@@ -44,11 +45,11 @@ def begin(
 ) -> Verification:
     """A watch that begins at `now` (ns). Its query is the runbook's where it has one, else made of the incident.
 
-    The quiet time is the runbook's where it fits the incident, else the policy's; a re-opened incident must be quiet
-    for longer (hysteresis).
+    The quiet time is the runbook's where it has one, else the policy's, and never more than the policy's most; a
+    re-opened incident must be quiet for longer (hysteresis).
     """
     own_minutes = runbook.verification.quiet_minutes if runbook else None
-    minutes = own_minutes or policy.quiet_minutes
+    minutes = min(own_minutes or policy.quiet_minutes, policy.max_quiet_minutes or math.inf)
     factor = min(RELAPSE_FACTOR ** min(incident.reopened, 8), MAX_QUIET)
     own = runbook.verification.query if runbook else None
     key = xxhash.xxh3_64(f"{incident.id}\n{decision.id}\n{now}".encode()).hexdigest()
