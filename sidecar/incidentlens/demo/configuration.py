@@ -49,7 +49,9 @@ projects:
       catalogue: team-catalogue
     policy:
       mode: shadow
+      # A real project waits for minutes; a demo has seconds.
       quiet_minutes: {quiet_seconds / 60:.3f}
+      max_quiet_minutes: {quiet_seconds / 60:.3f}
 """,
         "utf-8",
     )
