@@ -23,7 +23,7 @@ from .query import incident_query
 
 MAX_CHECKS = 50
 RELAPSE_FACTOR = 1.5  # each time it comes back, it must be quiet for half as long again
-MAX_QUIET = 4.0  # but never for more than four times the quiet time it began with, nor an hour more than the policy's
+MAX_QUIET = 4.0  # but never, by coming back, for more than four times the quiet time that is usual
 FIRING_LIMIT = 60 * MINUTE  # a watch that finds no quiet for so long ends as still firing; another may begin
 ASK_LIMIT = 15 * MINUTE  # without an answer for so long it ends as inconclusive
 MIN_GROWTH = 20  # records: five times one record is no growth to wake anybody for
@@ -126,7 +126,8 @@ def _firing(verification: Verification, count: int, now: int, incident: Incident
     quiet_ns = verification.quiet_ns
     note = f"{count:,} records in {duration(now - _last_look(verification))}"
     if relapse:
-        limit = max(round(policy.quiet_minutes * MINUTE * MAX_QUIET), quiet_ns)
+        usual = min(policy.quiet_minutes, policy.max_quiet_minutes or math.inf)
+        limit = max(round(usual * MINUTE * MAX_QUIET), quiet_ns)
         quiet_ns = min(round(quiet_ns * RELAPSE_FACTOR), limit)
         note += f"; it had been quiet, and must now be for {duration(quiet_ns)}"
     checks = list(verification.checks)
