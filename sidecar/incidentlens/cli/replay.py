@@ -87,7 +87,7 @@ def _project(
     from dataclasses import replace
 
     from incidentlens import logql
-    from incidentlens.config.loader import OWN_STREAMS, Query, builtin_runbooks
+    from incidentlens.config.loader import Query, builtin_runbooks, without_own_streams
     from incidentlens.intake.loki import LokiSettings
     from incidentlens.pipeline.replay import default_project
     from incidentlens.runbooks import load_runbooks
@@ -107,7 +107,7 @@ def _project(
         error = logql.check(query)
         if error is not None:
             unusable(f"--query: {error}")
-        made = replace(made, queries=(Query("replay", logql.without_services(query, OWN_STREAMS), False, None),))
+        made = replace(made, queries=(Query("replay", without_own_streams(query), False, None),))
     return made
 
 

@@ -47,18 +47,11 @@ def signatures(
         elif explain is not None:
             _explain(file, in_force, explain, as_json)
         elif as_json:
-            print_json_lines(sign_file(file, in_force, read=_read_lines))
+            print_json_lines(sign_file(file, in_force))
         else:
             _table(file, in_force)
     except OSError as error:
         fail(f"cannot read {file}: {error.strerror or error}")
-
-
-def _read_lines(lines: pl.DataFrame) -> pl.DataFrame:
-    """Each physical line as an event of its own, its header taken off."""
-    from incidentlens.intake.reading import read_each
-
-    return read_each(lines)
 
 
 def _table(file: Path, rules: SignatureRules) -> None:
@@ -66,7 +59,7 @@ def _table(file: Path, rules: SignatureRules) -> None:
 
     counts: Counter[str] = Counter()
     templates: dict[str, str] = {}
-    for row in sign_file(file, rules, read=_read_lines):
+    for row in sign_file(file, rules):
         counts[row["signature"]] += 1
         templates[row["signature"]] = row["template"]
     for signature, count in counts.most_common():

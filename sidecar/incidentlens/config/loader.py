@@ -192,8 +192,13 @@ def _query(query: QueryConfig) -> Query | str:
         return "is a metric query, so it needs `above`: the value over which a series starts an investigation"
     if not metric and query.above is not None:
         return "is a log query; `above` is for metric queries"
-    text = query.logql if query.keep_own_streams else logql.without_services(query.logql, OWN_STREAMS)
+    text = query.logql if query.keep_own_streams else without_own_streams(query.logql)
     return Query(query.name, text, metric, query.above)
+
+
+def without_own_streams(query: str) -> str:
+    """The query without IncidentLens's and Loki's own streams. Raises LogQLError."""
+    return logql.with_matcher(query, "service_name", "!~", OWN_STREAMS)
 
 
 def _file_or_value(

@@ -2,7 +2,7 @@
 Alertmanager and Grafana (an object with `alerts`).
 
 The ruler sends its whole active set again and again and ends an alert by an `endsAt` in the past; the fingerprint
-makes the repetition harmless. Documented at prometheus.io/docs/alerting/latest/clients and …/configuration#webhook_config.
+makes the repetition harmless. Both forms are documented with Prometheus (alerting clients, webhook_config).
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def read_alerts(body: bytes, project: str, now: int) -> list[Alert]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         raise AlertFormatError(
-            f"{where}: {first['msg']}; a list of alerts (Alertmanager's API) or an object with `alerts` (webhook) is expected"
+            f"{where}: {first['msg']}; "
+            "a list of alerts (Alertmanager's API) or an object with `alerts` (webhook) is expected"
         ) from error
     if len(wires) > MAX_ALERTS:
         raise AlertFormatError(f"{len(wires)} alerts in one request; at most {MAX_ALERTS} are taken")

@@ -218,7 +218,8 @@ class LokiClient:
             raise LokiUnavailable(f"Loki at {self.settings.url} broke off its answer to {path}: {error}") from error
         except httpx.HTTPError as error:
             raise LokiUnavailable(
-                f"cannot reach Loki at {self.settings.url} ({error or type(error).__name__}); is it running, is loki.url right?"
+                f"cannot reach Loki at {self.settings.url} ({error or type(error).__name__}); "
+                "is it running, is loki.url right?"
             ) from error
         self.bytes_read += len(body)
         if response.status_code // 100 == 2:

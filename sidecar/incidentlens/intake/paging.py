@@ -122,7 +122,9 @@ class Window:
             return both
         streams: list[dict[str, Any]] = []
         for labels in await self._client.series(logql.selector_of(self._query), ts, ts + 1):
-            narrowed = logql.with_matchers(self._query, labels)
+            narrowed = self._query
+            for name, value in labels.items():
+                narrowed = logql.with_matcher(narrowed, name, "=", value)
             found = await self._both_ends(narrowed, ts)
             if found is None:
                 page = await self._client.query_range(narrowed, ts, ts + 1, limit=self._limit)

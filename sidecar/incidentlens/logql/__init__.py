@@ -9,6 +9,7 @@ from .edit import (
     is_metric,
     matchers_of,
     selector,
+    selector_of,
     with_matcher,
 )
 from .errors import LimitError, LogQLError, PipelineError, QueryError
@@ -47,6 +48,7 @@ __all__ = [
     "quote",
     "response",
     "selector",
+    "selector_of",
     "to_text",
     "with_matcher",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import ast
 from .errors import LogQLError, QueryError
-from .parse import parse
+from .parse import parse, parse_logs
 from .pipeline import compile_filters, compile_pipeline
 from .printer import to_text
 from .units import quote
@@ -122,7 +122,7 @@ def add_line_filter(query: str | ast.Expr, op: ast.LineOp, text: str) -> str:
 def count_over(query: str | ast.Expr, range_ns: int, by: Sequence[str] = ()) -> str:
     """Give the metric query that counts a log query's lines over a range (ns), in all or by some labels.
 
-    Lines that a parser could not read are left in where the pipeline keeps them: the sum needs no label of theirs.
+    Lines that a parser could not read are not counted: in a metric query one of them would fail the whole of it.
 
     Raises:
         LogQLError: no log query, or a range that is not positive.
@@ -132,8 +132,20 @@ def count_over(query: str | ast.Expr, range_ns: int, by: Sequence[str] = ()) -> 
         raise QueryError("only a log query can be counted", hint="give the query without its aggregation")
     if range_ns < 1_000_000:
         raise QueryError("a range must be at least 1ms long")
+    if any(not isinstance(stage, ast.LineFilter) for stage in expr.stages):
+        no_error = ast.LabelFilter(ast.StringFilter(ast.Matcher("__error__", "=", "")))
+        expr = replace(expr, stages=(*expr.stages, no_error))
     counted = ast.RangeAggregation("count_over_time", ast.LogRange(expr, range_ns - range_ns % 1_000_000))
     return to_text(ast.VectorAggregation("sum", counted, grouping=ast.Grouping(tuple(by))))
+
+
+def selector_of(query: str) -> str:
+    """Give the selector of a log query, without its pipeline.
+
+    Raises:
+        LogQLError: not LogQL, or a metric query.
+    """
+    return to_text(ast.Logs(parse_logs(query).matchers))
 
 
 def selector(labels: dict[str, str]) -> str:

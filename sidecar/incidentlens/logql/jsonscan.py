@@ -41,7 +41,6 @@ class Field(NamedTuple):
     key: str
     kind: str
     raw: str
-    start: int
 
 
 def unescape(raw: str) -> str:
@@ -102,19 +101,19 @@ def fields(text: str, position: int = 0) -> Iterator[Field]:
             key, string, number, boolean = quick.groups()
             position = quick.end()
             if string is not None:
-                yield Field(key, "string", string, 0)
+                yield Field(key, "string", string)
             elif number is not None:
-                yield Field(key, "number", number, 0)
+                yield Field(key, "number", number)
             else:
-                yield Field(key, "boolean", boolean, 0)
+                yield Field(key, "boolean", boolean)
             continue
         if text[position] == "}":
             return
         if text[position] != '"':
             raise JsonError(NO_OBJECT_END)
         key, position = _key(text, position + 1)
-        kind, raw, start, position = value_at(text, position)
-        yield Field(key, kind, raw, start)
+        kind, raw, _, position = value_at(text, position)
+        yield Field(key, kind, raw)
         position = _space(text, position)
         if position >= len(text):
             raise JsonError(NO_ARRAY_END)
@@ -200,9 +199,7 @@ def block_end(text: str, position: int, opening: str) -> int:
 # Paths of `| json name="a.b[0].c"`
 
 Path = tuple[str | int, ...]
-_PATH_TOKEN = re.compile(
-    r'[ \t\n]*+(?:(\.)|\[[ \t\n]*+(?:"([^"\]]*+)["\]]?|(\d++))[ \t\n]*+\]|([A-Za-z_][A-Za-z0-9_]*+))', re.ASCII
-)
+
 
 
 class PathError(Exception):
@@ -291,51 +288,55 @@ def find(text: str, path: Path) -> tuple[str, str] | None:
     """Give kind and text of the value at a path; None where there is none (or the text ends before it).
 
     The first of several equal keys counts.
+
+    Raises:
+        JsonError: the value is there but has no end.
     """
     position = 0
-    kind, raw = "", text
-    for step in path:
-        found = _step(text, position, step)
+    for depth, step in enumerate(path):
+        found = _field_start(text, position, step) if isinstance(step, str) else _item_start(text, position, step)
         if found is None:
             return None
-        kind, raw, position = found
-    return kind, raw
+        position = found
+        if depth == len(path) - 1:
+            kind, raw, _, _ = value_at(text, position)
+            return kind, raw
+    return None
 
 
-def _step(text: str, position: int, step: str | int) -> tuple[str, str, int] | None:
+def _field_start(text: str, position: int, key: str) -> int | None:
+    """Find where the value of a key begins, in the object that begins at `position`."""
     position = _space(text, position)
+    if text[position : position + 1] != "{":
+        return None
+    position = _space(text, position + 1)
     try:
-        if isinstance(step, str):
-            for field in _positioned(text, position):
-                if field.key == step:
-                    return field.kind, field.raw, field.start
-            return None
-        if position >= len(text) or text[position] != "[":
-            return None
-        position += 1
-        for index in range(step + 1):
-            kind, raw, start, position = value_at(text, position)
-            if index == step:
-                return kind, raw, start
-            position = _space(text, position)
+        while text[position : position + 1] == '"':
+            name, position = _key(text, position + 1)
+            if name == key:
+                return position
+            position = _space(text, value_at(text, position)[3])
             if text[position : position + 1] != ",":
                 return None
-            position += 1
+            position = _space(text, position + 1)
     except JsonError:
         pass
     return None
 
 
-def _positioned(text: str, position: int) -> Iterator[Field]:
-    """As `fields`, but every field has its `start`."""
-    if text[position : position + 1] != "{":
-        return
-    position = _space(text, position + 1)
-    while position < len(text) and text[position] == '"':
-        key, position = _key(text, position + 1)
-        kind, raw, start, position = value_at(text, position)
-        yield Field(key, kind, raw, start)
-        position = _space(text, position)
-        if text[position : position + 1] != ",":
-            return
-        position = _space(text, position + 1)
+def _item_start(text: str, position: int, index: int) -> int | None:
+    """Find where an item begins, in the array that begins at `position`."""
+    position = _space(text, position)
+    if text[position : position + 1] != "[":
+        return None
+    position += 1
+    try:
+        for _ in range(index):
+            position = _space(text, value_at(text, position)[3])
+            if text[position : position + 1] != ",":
+                return None
+            position += 1
+    except JsonError:
+        return None
+    position = _space(text, position)
+    return position if position < len(text) and text[position] != "]" else None

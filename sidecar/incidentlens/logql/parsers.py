@@ -119,7 +119,11 @@ def json_fields_stage(stage: ast.Json) -> Run:
             builder.fail(JSON_ERROR, None)
             return line
         for name, path in paths:
-            found = jsonscan.find(line, path)
+            try:
+                found = jsonscan.find(line, path)
+            except jsonscan.JsonError as error:
+                builder.fail(JSON_ERROR, str(error))
+                continue
             if found is None:
                 continue
             kind, raw = found

@@ -94,10 +94,13 @@ def text_of(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, list) and value and all(isinstance(item, int) for item in value[:50]):
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
         # journald gives a message that is not UTF-8 as the list of its bytes.
         return bytes(item & 255 for item in value).decode("utf-8", "replace")
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # it nests deeper than orjson writes, though not deeper than it reads
+        return "{...}"
 
 
 def decode(line: str) -> dict[str, Any] | None:

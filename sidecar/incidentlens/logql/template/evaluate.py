@@ -111,9 +111,8 @@ class _Run:
         before = self.template.text[:position]
         line = before.count("\n") + 1
         column = len(before[before.rfind("\n") + 1 :].encode("utf-8", "replace"))
-        shown = source if len(source) <= 20 else source[:20] + "..."
         name = self.template.name
-        return TemplateError(f'template: {name}:{line}:{column}: executing "{name}" at <{shown}>: {message}')
+        return TemplateError(f'template: {name}:{line}:{column}: executing "{name}" at <{source}>: {message}')
 
     def _write(self, text: str) -> None:
         self.size += len(text)

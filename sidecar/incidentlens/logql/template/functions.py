@@ -111,7 +111,7 @@ def _substr(start: int, end: int, text: str) -> str:
     elif end < 0 or end > len(raw):
         end = len(raw)
     if not 0 <= start <= end <= len(raw):
-        raise FunctionError(f"runtime error: slice bounds out of range [{start}:{end}] with length {len(raw)}")
+        raise FunctionError(f"runtime error: slice bounds out of range [{start}:{end}]")
     return _text(raw[start:end])
 
 

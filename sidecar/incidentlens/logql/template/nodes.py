@@ -324,6 +324,8 @@ class _Parser:
         else:
             raise self.fail(f"unexpected {quote(text)} in operand", position)
         while (after := self._peek()) is not None and after.kind == "field":
+            if len(fields) == (1 if kind == "field" else 0):
+                position = after.position  # Go names the place where a chain of fields goes on
             fields.append(after.text[1:])
             text += after.text
             self.index += 1
