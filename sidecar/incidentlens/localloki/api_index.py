@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ..logql import ast
 from ..logql.ast import Matcher
 from ..logql.errors import LogQLError
-from ..logql.parse import parse, parse_logs
+from ..logql.parse import parse
 from .detected import FieldFinder, detected_labels
 from .heads import StreamState
 from .httpio import JSON_BARE, ApiError, Form, json_response, raw_json
@@ -109,9 +109,8 @@ def series(service: Service, tenant: str, form: Form) -> Response:
 
 def index_stats(service: Service, tenant: str, form: Form) -> Response:
     """`index/stats`: streams, chunks, bytes and entries."""
-    now = service.clock.now()
-    query = range_query(form, now)
-    stats = service.volumes.stats(tenant, matchers_of(query.query), query.start, query.end, now)
+    query = range_query(form, service.clock.now())
+    stats = service.volumes.stats(tenant, matchers_of(query.query), query.start, query.end)
     return json_response(
         {"streams": stats.streams, "chunks": stats.chunks, "bytes": stats.bytes, "entries": stats.entries}
     )
@@ -139,7 +138,8 @@ def index_volume(service: Service, tenant: str, form: Form, *, over_range: bool)
         found = service.volumes.volumes(tenant, query, now)
     except TooManySeries as error:
         raise ApiError(400, str(error)) from None
-    return json_response({"status": "success", "data": _volume_data(found)})
+    # Volumes come through what writes metric results, which puts no line feed at the end.
+    return json_response({"status": "success", "data": _volume_data(found)}, line_feed=False)
 
 
 def _seconds(ns: int) -> float | int:
@@ -174,9 +174,11 @@ def fields_detected(service: Service, tenant: str, form: Form, name: str | None)
     limit = positive(form, _FIELD_LIMIT, "limit", "field_limit")
     step_of(form, start, end)
     try:
-        logs = parse_logs(form.first("query"))
+        logs = parse(form.first("query"))
     except LogQLError as error:
         raise ApiError(error.status, str(error)) from None
+    if not isinstance(logs, ast.Logs):
+        raise ApiError(400, "only log selector is supported")
     finder = FieldFinder(limit if name is None else _FIELD_LIMIT)
     for labels, entry, parsed in pipeline_entries(
         logs, TenantSource(service.store, tenant), start, end, min(lines, service.limits.max_entries)
@@ -199,12 +201,10 @@ def patterns(service: Service, tenant: str, form: Form) -> Response:
     selector = matchers_of(form.first("query"))
     source = TenantSource(service.store, tenant)
     recent = max(start, now - _PATTERNS_RETAINED_NS)
-    found = mine((entry for stream in source.streams(selector, recent, end) for entry in stream.entries), step)
+    found = mine((entry for stream in source.streams(selector, recent, end) for entry in stream.entries), recent, step)
     body = {
         "status": "success",
-        "data": [
-            {"pattern": text, "level": level, "samples": samples} for text, level, samples in found.patterns(start)
-        ],
+        "data": [{"pattern": text, "level": level, "samples": samples} for text, level, samples in found.patterns()],
     }
     return raw_json(orjson.dumps(body).replace(b"<", b"\\u003c").replace(b">", b"\\u003e"))
 
@@ -238,7 +238,7 @@ def drilldown_limits(limits: Limits) -> Response:
         "pattern_ingester_enabled": True,
         "version": VERSION,
     }
-    return json_response(body, media_type=JSON_BARE, line_feed=False)
+    return json_response(body, media_type=JSON_BARE)
 
 
 def config_text(service: Service) -> str:

@@ -15,16 +15,17 @@ from ..logql import ast
 from ..logql.errors import LogQLError
 from ..logql.evaluate import Limits as QueryLimits
 from ..logql.evaluate import evaluate_instant, evaluate_logs, evaluate_range
-from ..logql.parse import parse
+from ..logql.parse import children, parse
 from ..logql.printer import pretty
-from ..logql.results import Result, Scalar, Vector, response
+from ..logql.results import Result, Scalar, Streams, Vector, response
 from .httpio import JSON_LOWER, ApiError, Form, json_response, raw_json, read_form
 from .labels import Labels
-from .params import check_entries, check_length, instant_query, range_query
+from .params import RangeQuery, check_entries, check_length, instant_query, range_query
 from .queries import wants_categories
 from .reading import QueryTimeout, TenantSource
 from .service import Service
 
+_MS = 1_000_000
 _TIMED_OUT = (
     "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over "
     "regex match) to reduce the amount of data processed"
@@ -50,14 +51,16 @@ def _source(service: Service, tenant: str) -> TenantSource:
 
 def _answer(result: Result, took_s: float) -> Response:
     body: dict[str, Any] = response(result, stats=_stats(result, took_s))
-    return raw_json(orjson.dumps(body), line_feed=True)
+    # Only what writes lines puts a line feed at the end.
+    return raw_json(orjson.dumps(body), line_feed=isinstance(result, Streams))
 
 
 def _stats(result: Result, took_s: float) -> dict[str, Any]:
-    count = 1
-    if hasattr(result, "streams"):
+    if isinstance(result, Streams):
         count = sum(len(stream.entries) for stream in result.streams)
-    elif not isinstance(result, Scalar):
+    elif isinstance(result, Scalar):
+        count = 1
+    else:
         count = len(result.samples) if isinstance(result, Vector) else len(result.series)
     summary = {
         "bytesProcessedPerSecond": 0,
@@ -115,7 +118,7 @@ async def over_range(service: Service, request: Request) -> Response:
         result: Result
         if isinstance(expr, ast.Logs):
             check_entries(query.limit, service.limits)
-            check_length(query.end - query.start, service.limits)
+            check_length(query.end // _MS * _MS - query.start // _MS * _MS, service.limits)
             result = _guarded(
                 lambda: evaluate_logs(
                     expr,
@@ -130,7 +133,7 @@ async def over_range(service: Service, request: Request) -> Response:
                 )
             )
         else:
-            check_length(query.end - query.start, service.limits)
+            check_length(_span(expr, query), service.limits)
             result = _guarded(
                 lambda: evaluate_range(
                     expr, _source(service, tenant), query.start, query.end, query.step, limits=_limits(service)
@@ -139,6 +142,19 @@ async def over_range(service: Service, request: Request) -> Response:
         return _answer(result, time.perf_counter() - began)
 
     return await run_in_threadpool(work)
+
+
+def _span(expr: Any, query: RangeQuery) -> int:
+    """The time a metric query reads: its span, out to whole steps, and its longest range before it."""
+    start = query.start - query.start % query.step
+    end = query.end + -query.end % query.step
+    return end - start + _longest_range(expr)
+
+
+def _longest_range(expr: Any) -> int:
+    if isinstance(expr, ast.RangeAggregation):
+        return expr.range.range_ns + max(expr.range.offset_ns, 0)
+    return max(map(_longest_range, children(expr)), default=0)
 
 
 def vector(service: Service, tenant: str, expr: str, now: int) -> list[tuple[Labels, float]]:

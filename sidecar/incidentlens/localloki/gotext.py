@@ -166,10 +166,15 @@ def _civil(ns: int) -> tuple[datetime, int]:
     return _EPOCH + timedelta(seconds=seconds), rest
 
 
+def _date(moment: datetime, between: str) -> str:
+    # strftime's %Y does not pad a year before 1000, and one entry without a time gives the year 1.
+    return f"{moment.year:04d}" + moment.strftime(f"-%m-%d{between}%H:%M:%S")
+
+
 def format_rfc3339(ns: int, *, nano: bool = False) -> str:
     """`2026-11-20T12:00:00Z`; with `nano` also the fraction of a second without its trailing zeros."""
     moment, rest = _civil(ns)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    text = _date(moment, "T")
     if nano and rest:
         text += f".{rest:09d}".rstrip("0")
     return text + "Z"
@@ -178,13 +183,13 @@ def format_rfc3339(ns: int, *, nano: bool = False) -> str:
 def format_rfc3339_millis(ns: int) -> str:
     """Always three digits of a second's fraction, as alerts are posted."""
     moment, rest = _civil(ns)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1_000_000:03d}Z"
+    return _date(moment, "T") + f".{rest // 1_000_000:03d}Z"
 
 
 def format_go_time(ns: int) -> str:
     """`time.Time.String()` in UTC: `2026-11-20 12:00:00.5 +0000 UTC`."""
     moment, rest = _civil(ns)
-    text = moment.strftime("%Y-%m-%d %H:%M:%S")
+    text = _date(moment, " ")
     if rest:
         text += f".{rest:09d}".rstrip("0")
     return text + " +0000 UTC"

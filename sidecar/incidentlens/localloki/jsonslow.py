@@ -446,29 +446,38 @@ def _stream(data: bytes) -> PushStream:
 
 
 def _entry(data: bytes) -> PushEntry:
-    ts, line, metadata = ZERO_TIME, "", {}
+    entry = PushEntry(ZERO_TIME, "", {})
     fault: GoError | None = None
     index = 0
-    for raw, kind in _items(data):
-        if index < 2 and kind != "string":
-            fault = GoError(BAD_STRING)
-        elif index == 2 and kind != "object":
-            fault = GoError(BAD_OBJECT)
-        else:
+    try:
+        for raw, kind in _items(data):
             try:
-                if index == 0:
-                    ts = _integer(raw)
-                elif index == 1:
-                    line = _text(raw)
-                elif index == 2:
-                    metadata = _metadata(raw)
+                entry = _with_item(entry, index, raw, kind)
             except GoError as error:
                 fault = error
             else:
                 index += 1
+    except GoError as error:
+        # What is wrong with an item is told rather than what is wrong with the list.
+        raise fault or error from None
     if fault is not None:
         raise fault
-    return PushEntry(ts, line, metadata)
+    return entry
+
+
+def _with_item(entry: PushEntry, index: int, raw: bytes, kind: str) -> PushEntry:
+    """The entry with its time, its line or its structured metadata; further items are passed over."""
+    if index < 2 and kind != "string":
+        raise GoError(BAD_STRING)
+    if index == 0:
+        return entry._replace(ts=_integer(raw))
+    if index == 1:
+        return entry._replace(line=_text(raw))
+    if index == 2:
+        if kind != "object":
+            raise GoError(BAD_OBJECT)
+        return entry._replace(metadata=_metadata(raw))
+    return entry
 
 
 def _integer(raw: bytes) -> int:

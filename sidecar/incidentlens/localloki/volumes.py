@@ -1,8 +1,8 @@
 """How much there is: `index/stats`, `index/volume`, `index/volume_range`.
 
 As in Loki these count chunks, not lines: a chunk that lies only partly in the span counts in proportion to the time.
-Data of the last three hours is counted by the byte, older data in the kilobytes an index keeps, whether or not it has
-been sealed here; `index/stats` knows older data only once it is sealed.
+Volumes of the last three hours are counted by the byte, older ones in the kilobytes an index keeps, whether or not
+the data has been sealed here; `index/stats` knows only what is sealed.
 """
 
 from __future__ import annotations
@@ -79,23 +79,18 @@ class Volumes:
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[object, ...], tuple[int, int, dict[str, int]]] = OrderedDict()
 
-    def stats(self, tenant: str, matchers: Sequence[Matcher], start: int, end: int, now: int) -> Stats:
-        """Streams, chunks, bytes and entries of a selector in a span."""
+    def stats(self, tenant: str, matchers: Sequence[Matcher], start: int, end: int) -> Stats:
+        """Streams, chunks, bytes and entries of a selector in a span, so far as they are sealed."""
         streams = chunks = size = entries = 0
-        for stream, refs, _ in self._store.matching(tenant, matchers, start, end):
-            parts = [(ref.min_ts, ref.max_ts, ref.entries, _kilobytes(ref.size) << 10) for ref in refs]
-            if end >= now - _RECENT_NS and stream.head.entries:
-                parts.append(
-                    (stream.head.min_ts, stream.head.max_ts, len(stream.head.entries), stream.head.uncompressed)
-                )
+        for _, refs, _ in self._store.matching(tenant, matchers, start, end):
             counted = False
-            for first, last, count, amount in parts:
-                part = share(start, end, first, last)
+            for ref in refs:
+                part = share(start, end, ref.min_ts, ref.max_ts)
                 if part > 0:
                     counted = True
                     chunks += 1
-                    size += int(amount * part)
-                    entries += int(count * part)
+                    size += int(_kilobytes(ref.size) * part) << 10
+                    entries += int(ref.entries * part)
             streams += counted
         return Stats(streams, chunks, size, entries)
 
