@@ -32,13 +32,16 @@ def to_frame(lines: list[Line]) -> pl.DataFrame:
 
 def shop(records: int, seed: int = 1) -> Iterator[pl.DataFrame]:
     """`records` lines in batches: `db_cascade` again and again, 50 lines a second, the time going on."""
-    start, left = START, records
-    while left > 0:
+    lines = islice(_runs(seed), records)
+    while batch := list(islice(lines, _BATCH)):
+        yield to_frame(batch)
+
+
+def _runs(seed: int) -> Iterator[Line]:
+    start = START
+    while True:
         scenario = Scenario("db_cascade", seed)
-        lines = scenario.lines(start)
-        while left > 0 and (batch := list(islice(lines, min(left, _BATCH)))):
-            left -= len(batch)
-            yield to_frame(batch)
+        yield from scenario.lines(start)
         start += int(scenario.duration_s * SECOND) + 1800 * SECOND
         seed += 1
 
