@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from . import ast
-from .arithmetic import binary
+from .chains import Broken, Chain, join, ordered, ordered_filter
 from .errors import LogQLError
 from .lexer import Token
-from .regex import anchored, compile_re2
 from .patterns import compile_parser_pattern, compile_parser_regexp
-from .units import UnitError, format_float, parse_float
+from .regex import anchored, compile_re2
+from .units import UnitError, parse_float
 
 GROUPED_RANGE_OPS = frozenset(
     f"{name}_over_time" for name in ("avg", "stddev", "stdvar", "quantile", "max", "min", "first", "last")
 )
 UNWRAP_RANGE_OPS = GROUPED_RANGE_OPS | {"sum_over_time", "rate", "rate_counter", "absent_over_time"}
 LINE_RANGE_OPS = frozenset({"bytes_over_time", "bytes_rate", "count_over_time", "rate", "absent_over_time"})
-SET_OPS = frozenset({"and", "or", "unless"})
-PRECEDENCE = {
-    **dict.fromkeys(("or",), 1),
-    **dict.fromkeys(("and", "unless"), 2),
-    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), 3),
-    **dict.fromkeys(("+", "-"), 4),
-    **dict.fromkeys(("*", "/", "%"), 5),
-    "^": 6,
-}
 _COMPARE = {"EQ": "==", "CMP_EQ": "==", "NEQ": "!=", "GT": ">", "GTE": ">=", "LT": "<", "LTE": "<="}
-MAX_NESTING = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """An expression with an error that is raised only when the rest of the query has been read, as Loki does."""
-
-    error: LogQLError
-
-
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    """Operands and the operators between them, not yet put into order."""
-
-    operands: tuple[Any, ...]
-    operators: tuple[Any, ...]
 
 
 def _token(child: Any) -> Token:
@@ -112,7 +86,7 @@ class Builder:
         return op, patterns + parts[2]
 
     def label_filter_stage(self, parts: list[Any]) -> ast.LabelFilter:
-        return ast.LabelFilter(_ordered_filter(parts[1]))
+        return ast.LabelFilter(ordered_filter(parts[1]))
 
     def json(self, parts: list[Any]) -> ast.Json:
         return ast.Json(tuple(parts[1]) if len(parts) > 1 else ())
@@ -184,11 +158,11 @@ class Builder:
         return ast.NumberFilter(_text(parts[0]), _COMPARE[parts[1].type], value)  # type: ignore[arg-type]
 
     def grouped_filter(self, parts: list[Any]) -> ast.AnyLabelFilter:
-        return _ordered_filter(parts[1])
+        return ordered_filter(parts[1])
 
-    def filter_chain(self, parts: list[Any]) -> _Chain:
+    def filter_chain(self, parts: list[Any]) -> Chain:
         operator = parts[1].type.lower() if len(parts) == 3 else ""
-        return _join(parts[0], operator, parts[-1])
+        return join(parts[0], operator, parts[-1])
 
     # Ranges and aggregations
 
@@ -200,7 +174,7 @@ class Builder:
 
     def unwrap_filtered(self, parts: list[Any]) -> ast.Unwrap:
         unwrap = parts[0]
-        return ast.Unwrap(unwrap.label, unwrap.conversion, (*unwrap.filters, _ordered_filter(parts[2])))
+        return ast.Unwrap(unwrap.label, unwrap.conversion, (*unwrap.filters, ordered_filter(parts[2])))
 
     def offset(self, parts: list[Any]) -> tuple[str, int]:
         return "offset", int(_token(parts[1]).value)
@@ -257,7 +231,7 @@ class Builder:
         op = parts[0].lower()
         grouping = next((part for part in parts if isinstance(part, ast.Grouping)), None)
         numbers = [_text(part) for part in parts[1:] if getattr(part, "type", "") == "NUMBER"]
-        inner = _ordered([part for part in parts[1:] if _is_metric(part)][0])
+        inner = ordered(next(part for part in parts[1:] if _is_metric(part)))
         parameter = 0
         if op in ("topk", "bottomk", "approx_topk"):
             if not numbers:
@@ -279,10 +253,10 @@ class Builder:
             compile_re2(f"^(?:{texts[3]})$")
         except LogQLError as error:
             return Broken(LogQLError(f"invalid regex in label_replace: {error.message}", hint=error.hint))
-        return ast.LabelReplace(_ordered(parts[2]), *texts)
+        return ast.LabelReplace(ordered(parts[2]), *texts)
 
     def variants(self, parts: list[Any]) -> ast.Variants:
-        return ast.Variants(tuple(_ordered(metric) for metric in parts[2]), parts[6])
+        return ast.Variants(tuple(ordered(metric) for metric in parts[2]), parts[6])
 
     # Arithmetic
 
@@ -315,15 +289,15 @@ class Builder:
         side = "left" if parts[1].type == "GROUP_LEFT" else "right"
         return returns_bool, ast.Matching(matching.on, matching.labels, matching.explicit, side, include)  # type: ignore[arg-type]
 
-    def operation(self, parts: list[Any]) -> _Chain:
+    def operation(self, parts: list[Any]) -> Chain:
         returns_bool, matching = parts[2]
-        return _join(parts[0], (_text(parts[1]).lower(), returns_bool, matching), parts[3])
+        return join(parts[0], (_text(parts[1]).lower(), returns_bool, matching), parts[3])
 
     def parenthesised(self, parts: list[Any]) -> Any:
-        return _ordered(parts[1])
+        return ordered(parts[1])
 
     def root(self, parts: list[Any]) -> Any:
-        return _ordered(parts[0])
+        return ordered(parts[0])
 
 
 def bool_of(labels: tuple[str, ...]) -> bool:
@@ -332,7 +306,7 @@ def bool_of(labels: tuple[str, ...]) -> bool:
 
 
 def _is_metric(part: Any) -> bool:
-    return isinstance(part, (_Chain, Broken)) or (
+    return isinstance(part, (Chain, Broken)) or (
         hasattr(part, "__dataclass_fields__") and not isinstance(part, ast.Grouping)
     )
 
@@ -357,84 +331,3 @@ def _flatten(stages: list[Any]) -> tuple[ast.Stage, ...]:
             else:
                 out.append(ast.LineFilter(op, tuple(patterns)))
     return tuple(out)
-
-
-def _join(left: Any, operator: Any, right: Any) -> _Chain:
-    left_chain = left if isinstance(left, _Chain) else _Chain((left,), ())
-    right_chain = right if isinstance(right, _Chain) else _Chain((right,), ())
-    operands = left_chain.operands + right_chain.operands
-    return _Chain(operands, (*left_chain.operators, operator, *right_chain.operators))
-
-
-def _ordered_filter(found: Any) -> ast.AnyLabelFilter:
-    """Put label filters in order: `and` before `or`; a comma or no operator at all takes in all that follows it."""
-    if not isinstance(found, _Chain):
-        return found  # type: ignore[no-any-return]
-    rank = {"or": 1, "and": 2}
-    operands: list[Any] = [found.operands[0]]
-    pending: list[str] = []
-
-    def reduce() -> None:
-        right, left = operands.pop(), operands.pop()
-        operands.append((ast.EitherFilter if pending.pop() == "or" else ast.BothFilter)(left, right))
-
-    for operator, operand in zip(found.operators, found.operands[1:], strict=True):
-        while pending and operator in rank and pending[-1] in rank and rank[pending[-1]] >= rank[operator]:
-            reduce()
-        pending.append(operator)
-        operands.append(operand)
-    while pending:
-        reduce()
-    _check_depth(operands[0], ("left", "right"))
-    return operands[0]  # type: ignore[no-any-return]
-
-
-def _ordered(found: Any) -> Any:
-    """Put a chain of binary operations in order, by precedence and from the left (`^` from the right)."""
-    if not isinstance(found, _Chain):
-        return found
-    operands: list[Any] = [found.operands[0]]
-    pending: list[Any] = []
-
-    def reduce() -> None:
-        right, left = operands.pop(), operands.pop()
-        op, returns_bool, matching = pending.pop()
-        operands.append(_operation(op, returns_bool, matching, left, right))
-
-    for operator, operand in zip(found.operators, found.operands[1:], strict=True):
-        rank = PRECEDENCE[operator[0]]
-        while pending and (PRECEDENCE[pending[-1][0]] > rank or (PRECEDENCE[pending[-1][0]] == rank and rank < 6)):
-            reduce()
-        pending.append(operator)
-        operands.append(operand)
-    while pending:
-        reduce()
-    return operands[0]
-
-
-def _operation(op: str, returns_bool: bool, matching: ast.Matching, left: Any, right: Any) -> Any:
-    for side, value in (("left", left), ("right", right)):
-        if isinstance(value, ast.Logs):
-            kind = "*syntax.PipelineExpr" if value.stages else "*syntax.MatchersExpr"
-            hint = "operators join metric queries; a log query needs count_over_time or the like around it"
-            return Broken(LogQLError(f"unexpected type for {side} leg of binary operation ({op}): {kind}", hint=hint))
-        if isinstance(value, ast.Variants):
-            message = f"unexpected type for {side} leg of binary operation ({op}): *syntax.MultiVariantExpr"
-            return Broken(LogQLError(message))
-    if op in SET_OPS:
-        for side, value in (("left", left), ("right", right)):
-            if isinstance(value, ast.Number):
-                message = f"unexpected literal for {side} leg of logical/set binary operation ({op}): {value.value:f}"
-                return Broken(LogQLError(message, hint=f"write vector({format_float(value.value)})"))
-    if isinstance(left, ast.Number) and isinstance(right, ast.Number):
-        return ast.Number(binary(op, left.value, right.value, keep_false=True) or 0.0)
-    return ast.BinaryOperation(op, left, right, returns_bool, matching)
-
-
-def _check_depth(node: Any, names: tuple[str, ...]) -> None:
-    depth, level = 0, [node]
-    while level:
-        depth += 1
-        if depth > MAX_NESTING:
-            raise LogQLError(f"the query is nested too deeply (more than {MAX_NESTING})", hint="split the query")
-        level = [getattr(one, name) for one in level for name in names if hasattr(one, name)]

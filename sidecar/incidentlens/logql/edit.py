@@ -11,6 +11,7 @@ from .errors import LogQLError, QueryError
 from .parse import parse, parse_logs
 from .pipeline import compile_filters, compile_pipeline
 from .printer import to_text
+from .tree import ranges, selections
 from .units import quote
 
 
@@ -49,26 +50,6 @@ def matchers_of(query: str | ast.Expr) -> list[tuple[ast.Matcher, ...]]:
         LogQLError: the text is no LogQL.
     """
     return [logs.matchers for logs in selections(_tree(query))]
-
-
-def selections(expr: Any) -> list[ast.Logs]:
-    """Give every selector of a query with its pipeline, from left to right."""
-    if isinstance(expr, ast.Logs):
-        return [expr]
-    return [found.logs for found in ranges(expr)]
-
-
-def ranges(expr: Any) -> list[ast.LogRange]:
-    """Give every range of a metric query, from left to right."""
-    if isinstance(expr, ast.RangeAggregation):
-        return [expr.range]
-    if isinstance(expr, (ast.VectorAggregation, ast.LabelReplace)):
-        return ranges(expr.inner)
-    if isinstance(expr, ast.BinaryOperation):
-        return ranges(expr.left) + ranges(expr.right)
-    if isinstance(expr, ast.Variants):
-        return [expr.range, *(found for metric in expr.metrics for found in ranges(metric))]
-    return []
 
 
 def change_selections(expr: Any, change: Callable[[ast.Logs], ast.Logs]) -> Any:

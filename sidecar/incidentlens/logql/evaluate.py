@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from . import ast
 from .errors import LogQLError, QueryError
-from .labels import EMPTY, LabelSet
+from .labels import EMPTY, LabelSet, text
 from .logs import Direction, select
 from .parse import parse
-from .plan import planned
+from .plan import planned, split
 from .results import Matrix, Sample, Scalar, Series, Streams, Vector
 from .source import Source
 from .vectors import Compiler, too_many_series
@@ -65,7 +65,8 @@ def evaluate_logs(
     if not isinstance(expr, ast.Logs):
         raise QueryError("only log selector is supported")
     if limit > limits.max_entries:
-        message = f"max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {limits.max_entries})"
+        asked = f"({limit} > {limits.max_entries})"
+        message = f"max entries limit per query exceeded, limit > max_entries_limit_per_query {asked}"
         raise QueryError(message, hint=f"ask for at most {limits.max_entries} lines and page by time")
     return select(expr, source, start, end, limit, direction, categorize=categorize, interval=interval)
 
@@ -89,7 +90,10 @@ def evaluate_range(
         message = "zero or negative query resolution step widths are not accepted. Try a positive integer"
         raise QueryError(message)
     if (end - start) // step > MAX_POINTS:
-        message = "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter"
+        message = (
+            "exceeded maximum resolution of 11,000 points per time series. "
+            "Try increasing the value of the step parameter"
+        )
         raise QueryError(message, hint="enlarge the step")
     first = start - start % step
     last = end + (-end) % step
@@ -106,7 +110,8 @@ def evaluate_range(
             points.append((at, value))
         if len(series) > limits.max_series:
             raise too_many_series(limits.max_series)
-    return Matrix([Series(labels, series[labels]) for labels in sorted(series)])
+    ordered = sorted(series, key=text) if split(expr, first, last, step) > 1 else sorted(series)
+    return Matrix([Series(labels, series[labels]) for labels in ordered])
 
 
 def evaluate_instant(

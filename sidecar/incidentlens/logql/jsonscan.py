@@ -22,12 +22,14 @@ _SPACE = re.compile(r"[ \n\r\t]*+")
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _TOKEN = re.compile(r"[^ \n\r\t,}\]]*+")
 _QUICK = re.compile(
-    r'"([^"\\]*+)"[ \n\r\t]*+:[ \n\r\t]*+(?:"([^"\\]*+)"|(-?[0-9][^ \n\r\t,}\]]*+)|(true|false))[ \n\r\t]*+,[ \n\r\t]*+(?=")'
+    r'"([^"\\]*+)"[ \n\r\t]*+:[ \n\r\t]*+'
+    r'(?:"([^"\\]*+)"|(-?[0-9][^ \n\r\t,}\]]*+)|(true|false))[ \n\r\t]*+,[ \n\r\t]*+(?=")'
 )
 _ESCAPE = re.compile(r'\\(?:(["\\/bfnrt])|u([0-9a-fA-F]{4}))')
 _SIMPLE = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _BLOCK = {"{": re.compile(r'["{}]'), "[": re.compile(r'["\[\]]')}
 _CLOSING = {"{": "}", "[": "]"}
+_MARK = re.compile(r'["{}\[\]]')
 _BAD = re.compile("\ufffd")
 
 
@@ -201,7 +203,6 @@ def block_end(text: str, position: int, opening: str) -> int:
 Path = tuple[str | int, ...]
 
 
-
 class PathError(Exception):
     """A path that is none; `str()` is Loki's text."""
 
@@ -315,10 +316,15 @@ def _field_start(text: str, position: int, key: str) -> int | None:
             name, position = _key(text, position + 1)
             if name == key:
                 return position
-            position = _space(text, value_at(text, position)[3])
-            if text[position : position + 1] != ",":
+            position = value_at(text, position)[3]
+            # What stands between a value and the next key is not looked at.
+            while (mark := _MARK.search(text, position)) is not None and mark[0] in "{[":
+                position = block_end(text, mark.start(), mark[0])
+                if position < 0:
+                    return None
+            if mark is None:
                 return None
-            position = _space(text, position + 1)
+            position = mark.start()
     except JsonError:
         pass
     return None

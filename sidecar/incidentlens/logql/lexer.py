@@ -180,7 +180,7 @@ class _Scanner:
         char = text[start]
         if char == "_" or char.isalpha():
             return self._word(line, column)
-        if char.isdecimal() and char.isascii() or (char == "." and text[start + 1 : start + 2].isdecimal()):
+        if (char.isdecimal() and char.isascii()) or (char == "." and text[start + 1 : start + 2].isdecimal()):
             return self._number(line, column)
         if char in "\"`'":
             return self._string(line, column)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from . import ast
-from .build import MAX_NESTING, Broken
+from .chains import MAX_NESTING, Broken
 from .errors import LogQLError
 from .grammar import parse_tokens
 
@@ -84,9 +84,7 @@ def _validate(expr: Any) -> None:
         raise expr.error
     if isinstance(expr, ast.Logs):
         _validate_selector(expr)
-    elif isinstance(expr, ast.RangeAggregation):
-        _validate_selector(expr.range.logs)
-    elif isinstance(expr, ast.Variants):
+    elif isinstance(expr, (ast.RangeAggregation, ast.Variants)):
         _validate_selector(expr.range.logs)
     elif isinstance(expr, ast.VectorAggregation) and expr.op in ("sort", "sort_desc") and expr.grouping.labels:
         raise LogQLError("sort and sort_desc doesn't allow grouping by ")

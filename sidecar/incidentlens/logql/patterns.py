@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .errors import LogQLError
@@ -37,7 +38,7 @@ def _nodes(text: str) -> tuple[Node, ...]:
         position = found.end()
     if position < len(text):
         nodes.append(text[position:])
-    for left, right in zip(nodes, nodes[1:], strict=False):
+    for left, right in pairwise(nodes):
         if isinstance(left, Capture) and isinstance(right, Capture):
             shown = f"<{left.name}><{right.name}>"
             hint = "put the text that parts them between two captures"

@@ -11,7 +11,7 @@ from . import ast
 from .ast import Grouping
 from .errors import LogQLError
 from .filters import LabelTest, LineTest, label_test, line_test, names
-from .labels import ERROR, ERROR_DETAILS, PRESERVE_ERROR, DUPLICATE, Builder, Hints
+from .labels import DUPLICATE, ERROR, ERROR_DETAILS, PRESERVE_ERROR, Builder, Hints
 from .parsers import (
     Run,
     json_fields_stage,
@@ -179,7 +179,7 @@ def _label_stage(test: LabelTest) -> Run:
     return lambda ts, line, builder: line if test(builder) else None
 
 
-def _stage(stage: ast.Stage) -> Run:  # noqa: PLR0911
+def _stage(stage: ast.Stage) -> Run:
     if isinstance(stage, ast.Json):
         return json_fields_stage(stage) if stage.fields else json_stage()
     if isinstance(stage, ast.Logfmt):

@@ -11,12 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import ast
+from .tree import ranges
 
 _SHARDABLE = frozenset(
     "sum avg count max min approx_topk avg_over_time count_over_time first_over_time last_over_time rate "  # noqa: SIM905
     "bytes_over_time bytes_rate sum_over_time max_over_time min_over_time quantile_over_time + *".split()
 )
 _SUMMED = frozenset({"count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time"})
+
+
+SPLIT_NS = 3_600_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,26 @@ class Quotient:
 
 def planned(expr: Any) -> Any:
     """Take a metric query apart."""
-    mapped = _map(expr, top=True)
-    return mapped
+    return _map(expr, top=True)
+
+
+def split(expr: Any, start: int, end: int, step: int) -> int:
+    """Count the requests that Loki makes of a range query (ns, aligned to the step): one an hour.
+
+    Several are joined in the order of their series' text, a single one is in the order of labels.
+    """
+    interval = max([SPLIT_NS, *(found.range_ns for found in ranges(expr))])
+    if step >= interval:
+        return max(1, -(-(end - start) // step))
+    count, at = 0, start
+    while at < end and count < 2:
+        count += 1
+        boundary = (at // interval + 1) * interval
+        last = boundary - (boundary - at) % step
+        at = (last - step if last == boundary else last) + step
+        if at >= end:
+            break
+    return max(1, count)
 
 
 def shardable(expr: Any, *, top: bool) -> bool:

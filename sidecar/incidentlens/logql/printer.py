@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from . import ast
-from .build import PRECEDENCE
+from .chains import PRECEDENCE
 from .regex import simplified
 from .units import (
     UnitError,

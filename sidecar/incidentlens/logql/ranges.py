@@ -184,7 +184,7 @@ def _absent_labels(matchers: Sequence[ast.Matcher]) -> LabelSet:
 # Aggregations over values[first:last]
 
 
-def _aggregate(node: ast.RangeAggregation) -> Aggregate:  # noqa: C901, PLR0911
+def _aggregate(node: ast.RangeAggregation) -> Aggregate:
     per_second = _go_seconds(node.range.range_ns)
     op = node.op
     if op in ("count_over_time", "absent_over_time"):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .evaluate import TemplateError, Template, compile_template
+from .evaluate import Template, TemplateError, compile_template
 
 __all__ = ["Template", "TemplateError", "compile_template"]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from .functions import FUNCTIONS, MAX_TEXT, NAMES, FunctionError, is_true
+from .functions import FUNCTIONS, NAMES, is_true
 from .gotime import GoTime
 from .nodes import Arg, Block, Command, Pipe, parse_template
+from .numbers import MAX_TEXT, FunctionError
 from .printf import show, type_name
 
 MAX_STEPS = 20_000  # of loops, for one line
@@ -314,12 +315,11 @@ class _Run:
         if wanted is None:
             return value
         name, python = wanted
-        if kind == "i" and isinstance(value, float) and value.is_integer() and index + 1 < len(command.args):
-            if command.args[index + 1].kind == "constant":
-                return int(value)
-        if kind == "f" and isinstance(value, int) and not isinstance(value, bool) and index + 1 < len(command.args):
-            if command.args[index + 1].kind == "constant":
-                return float(value)
+        written = index + 1 < len(command.args) and command.args[index + 1].kind == "constant"
+        if written and kind == "i" and isinstance(value, float) and value.is_integer():
+            return int(value)
+        if written and kind == "f" and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
         if not isinstance(value, python) or (kind == "i" and isinstance(value, bool)):
             arg = command.args[index + 1] if index + 1 < len(command.args) else command.args[0]
             if value is None:

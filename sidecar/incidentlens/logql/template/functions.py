@@ -15,22 +15,22 @@ from typing import Any
 from ..errors import LogQLError
 from ..expand import expand
 from ..regex import compile_re2
-from ..units import UnitError, parse_bytes, parse_float, parse_go_duration, quote
+from ..units import UnitError, parse_bytes, parse_go_duration, quote
 from .gotime import ZERO_NS, GoTime, parse_time, zone
+from .numbers import (
+    MAX_TEXT,
+    FunctionError,
+    bounded,
+    divide,
+    float_fold,
+    product,
+    remainder,
+    rounded,
+    to_float,
+    to_int,
+    wrap,
+)
 from .printf import show, sprint, sprintf, type_name
-
-MAX_TEXT = 1 << 20
-
-
-class FunctionError(Exception):
-    """A call that cannot be made; `str()` says why."""
-
-
-def bounded(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise FunctionError(f"result is longer than {MAX_TEXT} characters")
-    return text
-
 
 # What a parameter takes: s(tring), i(nteger), f(loat), t(ime), a(ny); a last `*` repeats the one before it.
 Signature = tuple[str, Callable[..., Any]]
@@ -150,81 +150,6 @@ def _align_right(count: int, text: str) -> str:
     if count < 0 or count == len(text):
         return text
     return text.rjust(min(count, MAX_TEXT)) if count > len(text) else text[len(text) - count :]
-
-
-def to_int(value: Any) -> int:
-    """sprig's cast: what is no number is 0."""
-    if isinstance(value, (bool, int)):
-        return int(value)
-    if isinstance(value, float):
-        return int(value) if math.isfinite(value) else 0
-    if isinstance(value, str):
-        try:
-            return int(value.lstrip("0") or "0") if value.isascii() and value.lstrip("+-").isdecimal() else 0
-        except ValueError:
-            return int(value)
-    return 0
-
-
-def to_float(value: Any) -> float:
-    if isinstance(value, (bool, int, float)):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            return parse_float(value)
-        except UnitError:
-            return 0.0
-    return 0.0
-
-
-def _wrap(value: int) -> int:
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
-def _divide(left: Any, right: Any) -> int:
-    divisor = to_int(right)
-    if divisor == 0:
-        raise FunctionError("runtime error: integer divide by zero")
-    quotient = abs(to_int(left)) // abs(divisor)
-    return quotient if (to_int(left) < 0) == (divisor < 0) else -quotient
-
-
-def _remainder(left: Any, right: Any) -> int:
-    return to_int(left) - to_int(right) * _divide(left, right)
-
-
-def _product(values: tuple[Any, ...]) -> int:
-    result = 1
-    for value in values:
-        result = _wrap(result * to_int(value))
-    return result
-
-
-def _float_fold(operation: Callable[[float, float], float], values: tuple[Any, ...]) -> float:
-    from decimal import Decimal, InvalidOperation, localcontext
-
-    with localcontext() as context:
-        context.prec = 40
-        try:
-            numbers = [Decimal(repr(to_float(value))) for value in values]
-            result = numbers[0]
-            for number in numbers[1:]:
-                result = operation(result, number)  # type: ignore[arg-type, assignment]
-            return float(result)
-        except (InvalidOperation, ZeroDivisionError, ArithmeticError):
-            raise FunctionError("decimal division by 0") from None
-
-
-def _round(value: Any, places: int, *limit: float) -> float:
-    number = to_float(value)
-    edge = limit[0] if limit else 0.5
-    if not -300 <= places <= 300:
-        raise FunctionError("round: too many places")
-    scale = math.pow(10, places)
-    digit = scale * number
-    whole = math.trunc(digit)
-    rounded = math.ceil(digit) if digit - whole >= edge else math.floor(digit)
-    return rounded / scale
 
 
 def _from_json(text: str) -> Any:
@@ -413,15 +338,15 @@ FUNCTIONS: dict[str, Signature] = {
     "trimPrefix": ("ss", lambda part, text: text.removeprefix(part)),
     "int": ("a", to_int),
     "float64": ("a", to_float),
-    "add": ("a*", lambda *values: _wrap(sum(map(to_int, values)))),
-    "sub": ("aa", lambda left, right: _wrap(to_int(left) - to_int(right))),
-    "mul": ("aa*", lambda *values: _product(values)),
-    "div": ("aa", _divide),
-    "mod": ("aa", _remainder),
-    "addf": ("a*", lambda *values: _float_fold(lambda left, right: left + right, (0.0, *values))),
-    "subf": ("aa*", lambda *values: _float_fold(lambda left, right: left - right, values)),
-    "mulf": ("aa*", lambda *values: _float_fold(lambda left, right: left * right, values)),
-    "divf": ("aa*", lambda *values: _float_fold(lambda left, right: left / right, values)),
+    "add": ("a*", lambda *values: wrap(sum(map(to_int, values)))),
+    "sub": ("aa", lambda left, right: wrap(to_int(left) - to_int(right))),
+    "mul": ("aa*", lambda *values: product(values)),
+    "div": ("aa", divide),
+    "mod": ("aa", remainder),
+    "addf": ("a*", lambda *values: float_fold(lambda left, right: left + right, (0.0, *values))),
+    "subf": ("aa*", lambda *values: float_fold(lambda left, right: left - right, values)),
+    "mulf": ("aa*", lambda *values: float_fold(lambda left, right: left * right, values)),
+    "divf": ("aa*", lambda *values: float_fold(lambda left, right: left / right, values)),
     "max": ("aa*", lambda *values: max(map(to_int, values))),
     "min": ("aa*", lambda *values: min(map(to_int, values))),
     "maxf": ("aa*", lambda *values: max(map(to_float, values))),
@@ -434,7 +359,7 @@ FUNCTIONS: dict[str, Signature] = {
         "a",
         lambda value: float(math.floor(to_float(value))) if math.isfinite(to_float(value)) else to_float(value),
     ),
-    "round": ("aif*", _round),
+    "round": ("aif*", rounded),
     "fromJson": ("s", _from_json),
     "date": ("sa", lambda layout, moment: _moment(moment).format(layout)),
     "toDate": ("ss", _to_date),

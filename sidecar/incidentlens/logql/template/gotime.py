@@ -50,7 +50,7 @@ class GoTime:
         return _CHUNK.sub(chunk, layout)
 
 
-def _write(chunk: str, moment: datetime, fraction: str, *, after_second: bool) -> str:  # noqa: C901, PLR0911
+def _write(chunk: str, moment: datetime, fraction: str, *, after_second: bool) -> str:
     if chunk[0] in ".,":
         digits = chunk[1:]
         if digits[0] == "9":

@@ -96,7 +96,7 @@ def sprintf(layout: str, values: list[Any]) -> str:
     return "".join(out)
 
 
-def _verb(verb: str, value: Any, flags: str, size: int | None) -> str:  # noqa: C901, PLR0911, PLR0912
+def _verb(verb: str, value: Any, flags: str, size: int | None) -> str:
     plus = "+" if "+" in flags else " " if " " in flags else ""
     if verb == "T":
         return type_name(value)
