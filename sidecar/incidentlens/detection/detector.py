@@ -7,7 +7,7 @@ one frame or in ticks of five seconds. A step looks only at what it touched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
 import polars as pl
@@ -22,11 +22,15 @@ from . import samples as proof
 from .hints import strength
 from .judge import MAX_RATIO, Judge, probability
 from .keys import Key, Service, Span
+from .latency import WEIGHT as LATENCY_WEIGHT
+from .latency import Latencies, Pace, Slow
 from .memory import Memory
 from .mentions import Names
 from .sequences import WEIGHT as SEQUENCE_WEIGHT
-from .sequences import Missing, Sequences
+from .sequences import Missing, Sequences, Step
 from .settings import DetectionContext, DetectionSettings
+from .silence import WEIGHT as SILENCE_WEIGHT
+from .silence import Silences
 from .steps import Row, minute_counts, steps
 from .suppression import suppression
 
@@ -41,7 +45,9 @@ class Detector:
         self._settings = settings
         self._memory = Memory(state, settings.max_keys)
         self._sequences = Sequences(state, settings)
+        self._latencies = Latencies(state, settings)
         self._judge = Judge(settings, self._memory)
+        self._silences = Silences(state, settings, self._memory, self._judge)
         self._half_life = settings.half_life / MINUTE
         self._counts: list[SignatureCount] = []
         self._names: Names | None = None
@@ -50,7 +56,7 @@ class Detector:
     @property
     def dropped(self) -> int:
         """(service, signature) pairs forgotten because of `max_keys`, ever, and steps of traces that found no room."""
-        return self._memory.clock.dropped + self._sequences.dropped
+        return self._memory.clock.dropped + self._sequences.dropped + self._latencies.dropped
 
     @property
     def observed_minutes(self) -> float:
@@ -76,6 +82,7 @@ class Detector:
                 service.fold(harmless, clock.minutes, self._half_life)
             service.window.clear()
         self._sequences.learn(signed)
+        self._latencies.learn(signed)
         clock.base = clock.minutes
         clock.learned = True
         clock.between_calls = clock.loose = True
@@ -91,6 +98,7 @@ class Detector:
         clock = self._memory.clock
         alerted = {_alert_service(alert.labels) for alert in context.alerts}
         touched: dict[int, tuple[Key, Span]] = {}
+        wrote: dict[tuple[str, str], Key] = {}
         for bucket, rows in steps(signed, self._settings.bucket):
             clock.begin(bucket, self._settings.gap)
             clock.advance(bucket, self._settings.gap)
@@ -98,6 +106,7 @@ class Detector:
                 clock.learned = True
             for row in rows:
                 key = self._take(bucket, row)
+                wrote[(key.service, key.signature)] = key
                 if key.weight > 0 and (span := self._judge.judge(key, row, bucket, key.service in alerted)):
                     touched[id(span)] = (key, span)
         if clock.at < now <= clock.at + self._settings.gap:  # further off it is another clock than the records'
@@ -106,6 +115,9 @@ class Detector:
         self._prove(signed, list(touched.values()), context)
         problems = [self._problem(key, span, context) for key, span in touched.values()]
         problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
+        slow = self._latencies.observe(signed, learned=clock.learned)
+        problems.extend(self._slow(signed, found, context) for found in slow)
+        problems.extend(self._silent(signed, wrote.values(), context))
         problems.extend(self._alert_problems(context, now))
         return sorted(problems, key=lambda problem: (problem.onset, problem.id))
 
@@ -115,7 +127,7 @@ class Detector:
 
     def changed_state(self) -> dict[str, bytes]:
         """State that changed since the last call of this; an empty value: forget the key."""
-        return self._memory.changed() | self._sequences.changed()
+        return self._memory.changed() | self._sequences.changed() | self._latencies.changed() | self._silences.changed()
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
@@ -221,33 +233,61 @@ class Detector:
 
     def _missing_step(self, signed: pl.DataFrame, missing: Missing, context: DetectionContext) -> Problem:
         """A follower that stays away, as a problem of the service it should have come from."""
-        span, lost = missing.span, missing.lost
-        rows = proof.spread(self._sequences.records_of(signed, missing).select(proof.COLUMNS)).to_dicts()
-        span.samples = proof.add_samples(span.samples, rows, self._settings.samples)
-        span.traces = proof.add_traces(span.traces, rows)
-        criticality = context.criticality.get(lost.service, 1.0)
         instead = f'"{missing.instead.template[:80]}" comes instead' if missing.instead else "nothing follows"
+        rows = self._sequences.records_of(signed, missing)
+        why = f"{missing.span.why}; {instead} ({probability(missing.span.p)})"
+        return self._by_rows(missing.lost, missing.span, rows, SEQUENCE_WEIGHT, why, context)
+
+    def _slow(self, signed: pl.DataFrame, slow: Slow, context: DetectionContext) -> Problem:
+        """Work that takes longer."""
+        rows = self._latencies.records_of(signed, slow)
+        return self._by_rows(slow.pace, slow.span, rows, LATENCY_WEIGHT, slow.span.why, context)
+
+    def _silent(self, signed: pl.DataFrame, wrote: Iterable[Key], context: DetectionContext) -> Iterator[Problem]:
+        """Steady signatures that stopped, while the project still writes."""
+        for key in [key for key in wrote if self._silences.wants(key)]:
+            here = (pl.col("service") == key.service) & (pl.col("signature") == key.signature)
+            newest = signed.filter(here).sort("ts").tail(1).select(proof.COLUMNS).to_dicts()
+            self._silences.watch(key, proof.to_sample(newest[0]))
+        if signed.height:
+            for silent in self._silences.look(self._memory.clock.at):
+                nothing = signed.clear()
+                yield self._by_rows(silent.key, silent.span, nothing, SILENCE_WEIGHT, silent.span.why, context)
+
+    def _by_rows(
+        self,
+        what: Step | Pace | Key,
+        span: Span,
+        rows: pl.DataFrame,
+        weight: float,
+        why: str,
+        context: DetectionContext,
+    ) -> Problem:
+        """A problem that no count shows, with `rows` (SIGNED) as its proof."""
+        picked = proof.spread(rows.select(proof.COLUMNS)).to_dicts()
+        span.samples = proof.add_samples(span.samples, picked, self._settings.samples)
+        span.traces = proof.add_traces(span.traces, picked)
+        criticality = context.criticality.get(what.service, 1.0)
         ratio = min(MAX_RATIO, span.ratio)
         return Problem(
-            id=problem_id(context.project, lost.service, f"after:{missing.step.signature}", span.onset),
+            id=problem_id(context.project, what.service, f"{span.kind}:{what.signature}", span.onset),
             project=context.project,
-            service=lost.service,
-            signature=lost.signature,
-            template=lost.template,
-            level=Level(lost.level),
-            kind=ProblemKind.SEQUENCE,
+            service=what.service,
+            signature=what.signature,
+            template=what.template,
+            level=Level(what.level),
+            kind=ProblemKind(span.kind),
             onset=span.onset,
             last_seen=span.last,
             count=span.count,
             baseline_per_minute=0,
             rate_per_minute=0,
-            score=round(SEQUENCE_WEIGHT * math.log1p(ratio) * criticality, 4),
-            parts=ScoreParts(severity_weight=SEQUENCE_WEIGHT, spike_ratio=round(ratio, 4), criticality=criticality),
-            why=f"{span.why}; {instead} ({probability(span.p)})",
-            suppressed=suppression(context, lost.service, lost.signature, span.onset, SEQUENCE_WEIGHT, 0),
+            score=round(weight * math.log1p(ratio) * criticality, 4),
+            parts=ScoreParts(severity_weight=weight, spike_ratio=round(ratio, 4), criticality=criticality),
+            why=why,
+            suppressed=suppression(context, what.service, what.signature, span.onset, weight, 0),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
-            mentions=(missing.step.service,) if missing.step.service != lost.service else (),
         )
 
     def _alert_problems(self, context: DetectionContext, now: int) -> Iterator[Problem]:

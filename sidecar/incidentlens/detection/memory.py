@@ -73,13 +73,13 @@ class Memory:
         if len(self._keys) + len(self._raw) > self._max_keys:
             self._evict()
 
-    def key(self, service: str, signature: str) -> Key | None:
-        """The key, marked as changed; None where it is not known."""
+    def key(self, service: str, signature: str, *, change: bool = True) -> Key | None:
+        """The key, marked as changed unless it is only looked at; None where it is not known."""
         name = key_name(service, signature)
         found = self._keys.get(name)
         if found is None and name in self._raw:
             found = self._keys[name] = Key.decode(self._raw.pop(name))
-        if found is not None:
+        if found is not None and change:
             self._dirty_keys.add(name)
         return found
 

@@ -123,7 +123,7 @@ def _reads_as_name(text: str, start: int, token: str) -> bool:
 
 
 def _shared_prefix(names: list[str]) -> str:
-    """A first word that at least three and more than half of the names share, with its dash: `ts-`."""
+    """A first word that at least three and a third of the names share, with its dash: `ts-`."""
     firsts: dict[str, int] = {}
     for name in names:
         first, dash, _ = name.partition("-")
@@ -132,4 +132,4 @@ def _shared_prefix(names: list[str]) -> str:
     if not firsts:
         return ""
     best = max(firsts, key=lambda first: firsts[first])
-    return f"{best}-" if firsts[best] >= 3 and firsts[best] * 2 > len(names) else ""
+    return f"{best}-" if firsts[best] >= 3 and firsts[best] * 3 >= len(names) else ""
