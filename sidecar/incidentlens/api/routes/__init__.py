@@ -1,0 +1,16 @@
+"""The routes for programs, one module a concern. `ROUTERS` is all of them, in the order of the documentation."""
+
+from . import alerts, changes, context, health, incidents, persons, replay, runbooks, signatures, stats
+
+ROUTERS = (
+    incidents.router,
+    persons.router,
+    signatures.router,
+    runbooks.router,
+    stats.router,
+    context.router,
+    alerts.router,
+    replay.router,
+    changes.router,
+    health.router,
+)

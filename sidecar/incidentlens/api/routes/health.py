@@ -1,0 +1,84 @@
+"""Whether it lives, whether it is ready, and its metrics. Open to all who reach the port: they say nothing of logs."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from incidentlens.api.auth import Serving, authenticate
+from incidentlens.api.errors import ApiError
+from incidentlens.api.seams import Services
+from incidentlens.model.times import utc
+from incidentlens.pipeline.metrics import REGISTRY
+from incidentlens.store.base import StoreError
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    status: str
+
+
+class Ready(BaseModel):
+    """`reasons`: why not, one sentence each. `projects`: `ok`, or why not."""
+
+    ready: bool
+    store: str
+    projects: dict[str, str]
+    reasons: list[str]
+
+
+@router.get("/healthz", response_model=Alive, summary="Alive")
+async def healthz() -> Alive:
+    """The process answers."""
+    return Alive(status="ok")
+
+
+@router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}}, summary="Ready")
+async def readyz(request: Request, services: Serving) -> Response:
+    """The store answers and every project reads its Loki; 503 with the reasons otherwise. Details need a token where
+    tokens are required: an error of Loki may quote a query."""
+    shown = _shown(request, services)
+    store = await _store(services)
+    projects = {name: _project(services, name, detailed=shown in ("", name)) for name in services.loaded.projects}
+    reasons = [] if store == "ok" else [f"store: {store}"]
+    reasons += [f"project {name}: {state}" for name, state in projects.items() if state != "ok"]
+    body = Ready(ready=not reasons, store=store, projects=projects, reasons=reasons)
+    return JSONResponse(body.model_dump(), 503 if reasons else 200)
+
+
+@router.get("/metrics", response_class=Response, summary="Prometheus metrics")
+async def metrics() -> Response:
+    """In Prometheus' text format."""
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+def _shown(request: Request, services: Services) -> str | None:
+    """The project whose details the asker may see: "" for all of them, None for none."""
+    if not services.loaded.config.server.require_token:
+        return ""
+    try:
+        return authenticate(request, None).project.name
+    except ApiError:
+        return None
+
+
+async def _store(services: Services) -> str:
+    try:
+        await services.queries.list_deploys(next(iter(services.loaded.projects)), limit=1)
+    except StoreError as error:
+        return str(error)
+    return "ok"
+
+
+def _project(services: Services, name: str, *, detailed: bool) -> str:
+    runner = services.sidecar.runners.get(name)
+    if runner is None:
+        return "is not started yet"
+    health = runner.health
+    if health.error is not None:
+        since = f" since {utc(health.failing_since)}" if health.failing_since else ""
+        return f"reading fails{since}: {health.error}" if detailed else f"reading fails{since}; see the log"
+    return "ok" if health.last_tick is not None else "its Loki has not been read yet"
