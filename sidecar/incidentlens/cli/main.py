@@ -37,8 +37,10 @@ def _options(
         stream=sys.stderr,
         force=True,
     )
-    for noisy in ("httpx", "httpcore", "apscheduler", "watchfiles", "asyncio"):
+    for noisy in ("httpx", "httpcore", "watchfiles", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.WARNING)
+    # It warns of every run that waits for the one before it, which is what we ask of it.
+    logging.getLogger("apscheduler").setLevel(logging.INFO if verbose else logging.ERROR)
 
 
 def _register() -> None:

@@ -23,6 +23,7 @@ class Story:
         self._screen = screen
         self._told: dict[str, int] = {}  # incident id: how many of its events were told
         self._proved: set[str] = set()
+        self._chains: dict[str, list[tuple[str, str]]] = {}
         self.incidents: dict[str, Incident] = {}
 
     async def tell(self, report: TickReport) -> None:
@@ -51,7 +52,9 @@ class Story:
 
     async def _tell_analysis(self, tx: Transaction, incident: Incident) -> None:
         root = incident.root_cause
-        if root and root.chain:
+        chain = [(step.service, step.signature) for step in root.chain] if root else []
+        if root and chain != self._chains.get(incident.id):
+            self._chains[incident.id] = chain
             for step in root.chain:
                 self._screen.detail(f"{step.role:<8} {step.service}: {step.template[:90]}  ({step.because})", "cyan")
         if incident.id in self._proved:

@@ -27,7 +27,7 @@ from incidentlens.publish.loki_events import event_payload
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
 from incidentlens.store.base import Transaction
-from incidentlens.verification import begin, needs_watch
+from incidentlens.verification import begin, incident_query, needs_watch
 
 from .digest import flush_digest
 from .report import TickReport
@@ -95,6 +95,9 @@ class Handling:
             return incident
         why = needs_analysis(incident, before, self.project.policy.reanalyse_at)
         if why is None:
+            if before is not None and before.analysed_count:
+                # What was decided holds until the next analysis, whatever grouping now makes of the counts.
+                incident = incident.model_copy(update={"severity": before.severity})
             await tx.save_incident(incident)
             await self._add_events(tx, incident, events)
             return incident
@@ -200,6 +203,7 @@ class Handling:
     ) -> Incident:
         verifications = await tx.verifications(incident.id)
         if not needs_watch(incident, verifications):
+            await self._widen_watch(tx, incident, runbook, situation)
             return incident
         verification = begin(
             incident, decision, runbook, self.project.policy, situation.now, self.project.config.service_label
@@ -222,6 +226,18 @@ class Handling:
             ],
         )
         return incident
+
+    async def _widen_watch(
+        self, tx: Transaction, incident: Incident, runbook: Runbook | None, situation: Situation
+    ) -> None:
+        """A problem that joined is watched too, from the next look on."""
+        if runbook is not None and runbook.verification.query:
+            return
+        query = incident_query(incident, self.project.config.service_label)
+        for index, watch in enumerate(situation.watches):
+            if watch.incident_id == incident.id and watch.query != query:
+                situation.watches[index] = watch.model_copy(update={"query": query})
+                await tx.save_verification(situation.watches[index])
 
     async def _verify(
         self,
