@@ -40,6 +40,8 @@ class Chain:
 def join(left: Any, operator: Any, right: Any) -> Chain:
     left_chain = left if isinstance(left, Chain) else Chain((left,), ())
     right_chain = right if isinstance(right, Chain) else Chain((right,), ())
+    if len(left_chain.operands) + len(right_chain.operands) > 4 * MAX_NESTING:
+        raise LogQLError(f"the query joins too many operands (more than {4 * MAX_NESTING})", hint="split the query")
     operands = left_chain.operands + right_chain.operands
     return Chain(operands, (*left_chain.operators, operator, *right_chain.operators))
 

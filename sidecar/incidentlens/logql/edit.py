@@ -8,6 +8,7 @@ from typing import Any
 
 from . import ast
 from .errors import LogQLError, QueryError
+from .evaluate import refuse
 from .parse import parse, parse_logs
 from .pipeline import compile_filters, compile_pipeline
 from .printer import to_text
@@ -27,8 +28,7 @@ def check(query: str) -> LogQLError | None:
         for found in ranges(expr):
             if found.unwrap is not None:
                 compile_filters(found.unwrap.filters)
-        if isinstance(expr, ast.Variants):
-            return QueryError("multi variant queries are disabled for this instance")
+        refuse(expr)
     except LogQLError as error:
         return error
     return None

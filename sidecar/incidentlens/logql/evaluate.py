@@ -11,10 +11,12 @@ from . import ast
 from .errors import LogQLError, QueryError
 from .labels import EMPTY, LabelSet, text
 from .logs import Direction, select
-from .parse import parse
+from .parse import children, parse
 from .plan import planned, split
 from .results import Matrix, Sample, Scalar, Series, Streams, Vector
 from .source import Source
+from .tree import ranges
+from .units import format_go_duration, format_prometheus_duration
 from .vectors import Compiler, too_many_series
 
 MAX_POINTS = 11_000
@@ -28,6 +30,7 @@ class Limits:
 
     max_series: int = 500
     max_entries: int = 5_000
+    max_length_ns: int = 721 * 3_600_000_000_000  # 30 days and an hour, the range of a window included
 
 
 DEFAULT_LIMITS = Limits()
@@ -68,6 +71,7 @@ def evaluate_logs(
         asked = f"({limit} > {limits.max_entries})"
         message = f"max entries limit per query exceeded, limit > max_entries_limit_per_query {asked}"
         raise QueryError(message, hint=f"ask for at most {limits.max_entries} lines and page by time")
+    _check_length(expr, start, end, limits)
     return select(expr, source, start, end, limit, direction, categorize=categorize, interval=interval)
 
 
@@ -95,6 +99,7 @@ def evaluate_range(
             "Try increasing the value of the step parameter"
         )
         raise QueryError(message, hint="enlarge the step")
+    _check_length(expr, start, end, limits)
     first = start - start % step
     last = end + (-end) % step
     times = range(first, last + 1, step)
@@ -127,6 +132,7 @@ def evaluate_instant(
         return Scalar(at, expr.value)
     if isinstance(expr, ast.VectorLiteral):
         return Vector(at, [Sample(EMPTY, expr.value)])
+    _check_length(expr, at, at, limits)
     found = Compiler(source, (at,), limits.max_series).compile(planned(expr))(0)
     if len(found) > limits.max_series:
         raise too_many_series(limits.max_series)
@@ -135,13 +141,40 @@ def evaluate_instant(
     return Vector(at, [Sample(labels, value) for labels, value in found])
 
 
+def _check_length(expr: ast.Expr, start: int, end: int, limits: Limits) -> None:
+    longest = max((found.range_ns for found in ranges(expr)), default=0)
+    for length in (end - start, end - start + longest):
+        if length > limits.max_length_ns:
+            shown, most = format_go_duration(length), format_prometheus_duration(limits.max_length_ns)
+            message = f"the query time range exceeds the limit (query length: {shown}, limit: {most})"
+            raise QueryError(message, hint="ask for less time at once")
+
+
 def _metric(query: str | ast.Expr) -> ast.Metric:
     expr = parse(query) if isinstance(query, str) else query
     if isinstance(expr, ast.Logs):
         raise QueryError(_LOG_QUERY, hint="ask the range endpoint, or count the lines: count_over_time(... [5m])")
-    if isinstance(expr, ast.Variants):
-        raise QueryError(_VARIANTS)
+    refuse(expr)
+    assert not isinstance(expr, ast.Variants)
     return expr
+
+
+def refuse(expr: object) -> None:
+    """Raise where a query uses what Loki knows but has switched off.
+
+    Raises:
+        QueryError: `variants`, or `approx_topk` (its status is 500, as Loki's).
+    """
+    level: list[object] = [expr]
+    while level:
+        for one in level:
+            if isinstance(one, ast.Variants):
+                raise QueryError(_VARIANTS)
+            if isinstance(one, ast.VectorAggregation) and one.op == "approx_topk":
+                error = QueryError("approx_topk is not enabled. See -limits.shard_aggregations", hint="use topk")
+                error.status = 500
+                raise error
+        level = [child for one in level for child in children(one)]
 
 
 def _sorts(expr: object) -> bool:

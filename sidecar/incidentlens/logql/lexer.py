@@ -6,6 +6,7 @@ line: Loki then says "line 0", and so does this.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -107,6 +108,7 @@ FUNCTIONS = {
     "ip": "IP",
 }
 FLAGS = ("--strict", "--keep-empty")
+_CALL = re.compile(r"\s*+(?:by\s*+|without\s*+)?\(", re.IGNORECASE)
 _DURATION_CHARS = "nuµmshdwy"
 _BYTES_CHARS = "BikKMGTP"
 
@@ -223,12 +225,7 @@ class _Scanner:
 
     def _calls(self, position: int) -> bool:
         """Say whether `(`, or a grouping and `(`, follows."""
-        rest = self.text[position:].lstrip()
-        lowered = rest[:7].lower()
-        for word in ("by", "without"):
-            if lowered.startswith(word):
-                return rest[len(word) :].lstrip().startswith("(")
-        return rest.startswith("(")
+        return _CALL.match(self.text, position) is not None
 
     def _span(self, position: int, letters: str) -> int:
         text = self.text

@@ -32,6 +32,7 @@ class _Found(NamedTuple):
     labels: LabelSet
     shown: str  # the labels as text, by which a result is ordered
     entry: LogEntry
+    tie: str  # all labels as text, by which lines of equal time are ordered
 
 
 def stream_hash(labels: dict[str, str]) -> int:
@@ -99,7 +100,7 @@ def _in_order(lines: Iterable[_Line], pipeline: Pipeline, builder: Builder, *, c
     for _, same in groupby(lines, key=lambda line: line.order):
         group = [(line, found) for line in same if (found := _run(line, pipeline, builder, categorize)) is not None]
         if len(group) > 1:
-            group.sort(key=lambda pair: (pair[0].hash, pair[1].shown, pair[0].sequence))
+            group.sort(key=lambda pair: (pair[0].hash, pair[1].tie, pair[0].sequence))
         for _, found in group:
             yield found
 
@@ -110,9 +111,10 @@ def _run(line: _Line, pipeline: Pipeline, builder: Builder, categorize: bool) ->
     current = run(pipeline.stages, entry.ts, entry.line, builder)
     if current is None:
         return None
+    everything = label_set(builder.all())
+    tie = text(everything)
     if categorize:
         labels = label_set(builder.stream())
         metadata = {name: value for name, value in builder.metadata.items() if name not in builder.parsed}
-        return _Found(labels, text(labels), LogEntry(entry.ts, current, metadata, builder.parsed_labels()))
-    labels = label_set(builder.all())
-    return _Found(labels, text(labels), LogEntry(entry.ts, current))
+        return _Found(labels, text(labels), LogEntry(entry.ts, current, metadata, builder.parsed_labels()), tie)
+    return _Found(everything, tie, LogEntry(entry.ts, current), tie)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,13 +22,13 @@ from .parsers import (
     unpack_stage,
 )
 from .printer import filter_text, stage_text
+from .regex import compile_re2
 from .template import TemplateError, compile_template
 
 TEMPLATE_ERROR = "TemplateFormatErr"
-_ANSI = re.compile(
-    "[\u001b\u009b][\\[\\]()#;?]*+(?:(?:(?:[a-zA-Z\\d]*+(?:;[a-zA-Z\\d]*+)*+)?\u0007)"
-    "|(?:(?:\\d{1,4}(?:;\\d{0,4})*+)?[\\dA-PRZcf-ntqry=><~]))",
-    re.ASCII,
+_ANSI = (
+    r"[\x{1b}\x{9b}][[\]()#;?]*(?:(?:(?:[a-zA-Z\d]*(?:;[a-zA-Z\d]*)*)?\x{07})"
+    r"|(?:(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PRZcf-ntqry=><~]))"
 )
 
 
@@ -199,7 +198,8 @@ def _stage(stage: ast.Stage) -> Run:
     if isinstance(stage, ast.Keep):
         return _keep(stage)
     assert isinstance(stage, ast.Decolorize)
-    return lambda ts, line, builder: _ANSI.sub("", line)
+    ansi = compile_re2(_ANSI)
+    return lambda ts, line, builder: ansi.sub("", line) if "\x1b" in line or "\x9b" in line else line
 
 
 def _line_format(stage: ast.LineFormat) -> Run:

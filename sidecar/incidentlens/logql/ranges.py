@@ -10,12 +10,13 @@ from typing import Any
 from . import ast
 from .arithmetic import divide
 from .ast import Grouping
-from .errors import PipelineError, QueryError
+from .errors import LimitError, PipelineError, QueryError
 from .labels import EMPTY, ERROR, PRESERVE_ERROR, Builder, LabelSet, text
 from .pipeline import compile_filters, compile_pipeline, run
 from .source import Source
-from .units import UnitError, parse_bytes, parse_float, parse_go_duration
+from .units import UnitError, format_go_duration, parse_bytes, parse_float, parse_go_duration
 
+MAX_WORK = 50_000_000
 SAMPLE_ERROR = "SampleExtractionErr"
 Aggregate = Callable[[list[int], list[float], int, int], float]
 Vector = list[tuple[LabelSet, float]]
@@ -54,6 +55,7 @@ def compile_range(
     for one in windows:
         _sort(one)
     windows.sort(key=lambda one: one.labels)
+    _check_work(node, windows, times)
     aggregate = _aggregate(node)
     absent = _absent_labels(found.logs.matchers) if node.op == "absent_over_time" else None
 
@@ -73,6 +75,20 @@ def compile_range(
         return out if absent is None else [(absent, 1.0)]
 
     return at
+
+
+def _check_work(node: ast.RangeAggregation, windows: list[Window], times: Sequence[int]) -> None:
+    """Refuse what would take minutes: too many series at too many steps, or each sample read too often."""
+    step = times[1] - times[0] if len(times) > 1 else node.range.range_ns or 1
+    overlap = min(len(times), node.range.range_ns // step + 1)
+    visited = (
+        0 if node.op in ("count_over_time", "absent_over_time") else overlap * sum(len(one.times) for one in windows)
+    )
+    if len(windows) * len(times) > MAX_WORK or visited > MAX_WORK:
+        raise LimitError(
+            f"the query is too heavy ({len(windows)} series at {len(times)} steps of {format_go_duration(step)})",
+            hint="enlarge the step, shorten the range or aggregate first",
+        )
 
 
 def _sort(one: Window) -> None:

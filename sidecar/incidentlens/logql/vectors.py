@@ -87,8 +87,6 @@ class Compiler:
         return at
 
     def _aggregation(self, node: ast.VectorAggregation) -> Step:
-        if node.op == "approx_topk":
-            raise _not_enabled()
         inner = node.inner
         if (
             node.op == "sum"
@@ -142,12 +140,6 @@ class Compiler:
             return out
 
         return at
-
-
-def _not_enabled() -> QueryError:
-    error = QueryError("approx_topk is not enabled. See -limits.shard_aggregations", hint="use topk")
-    error.status = 500
-    return error
 
 
 def _group_key(grouping: ast.Grouping, labels: LabelSet) -> LabelSet:
