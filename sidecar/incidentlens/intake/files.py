@@ -7,7 +7,9 @@ import logging
 import re
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -271,7 +273,7 @@ class _Source:
                     while len(waiting) >= batch:
                         yield waiting[:batch], number
                         waiting, number = waiting[batch:], number + batch
-        except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+        except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise FileError(f"cannot read {self._path}: {reason}") from error
         if waiting:
@@ -279,14 +281,14 @@ class _Source:
         if self._long:
             self._warn(f"{self.name}: {self._long} lines were cut at {MAX_LINE >> 20} MiB")
 
-    def _open(self) -> IO[bytes]:
-        if not self.named:
-            stream: Any = sys.stdin.buffer
-        else:
-            stream = self._path.open("rb")
-            self.modified = self._path.stat().st_mtime_ns
-        begin = stream.peek(2)[:2]
-        return gzip.open(stream) if begin == b"\x1f\x8b" else stream  # type: ignore[return-value]
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        with ExitStack() as stack:
+            raw: Any = sys.stdin.buffer if not self.named else stack.enter_context(self._path.open("rb"))
+            if self.named:
+                self.modified = self._path.stat().st_mtime_ns
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            yield gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[misc]
 
     def _chunks(self, stream: IO[bytes]) -> Iterator[list[str]]:
         rest = b""

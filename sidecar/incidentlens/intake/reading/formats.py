@@ -219,15 +219,21 @@ def _make() -> list[Known]:
     add(
         "level",
         r"[\[(<]?" + _WORD_LEVEL + r"(?:[\])>]+[ \t]*:?[ \t]*(?:-[ \t]+)?|:[ \t]*|[ \t]+-[ \t]+|[ \t]*\|[ \t]*)",
-        level=_header_names,
+        level=_bare_names,
         strict=True,
         share=0.2,
     )
     return known
 
 
-def _header_names(names: pl.Series) -> pl.Series:
-    return levels.read_names(names, levels.HEADER_NAMES)
+def _bare_names(names: pl.Series) -> pl.Series:
+    """Levels that stand alone. `Error: x` is how JavaScript writes an exception, the head of a stack trace."""
+    level = levels.read_names(names, levels.HEADER_NAMES)
+    return level.zip_with((names != "Error").fill_null(True), _nothing(len(names)))
+
+
+def _nothing(height: int) -> pl.Series:
+    return pl.Series([None], dtype=pl.String).new_from_index(0, height)
 
 
 def _dotnet_level(names: pl.Series) -> pl.Series:

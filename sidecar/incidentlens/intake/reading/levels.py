@@ -90,7 +90,7 @@ _BENIGN = (
     r"|\b(?:\w+[_.-])?(?:errors?|err|exceptions?|failures?|failed|warnings?|fatal|panics?)\"?(?: ?[=:] ?| is | was )\"?"
     r"(?:0|null|none|nil|false|no|\[\]|\{\}|\"\"|''|-)(?:[\",;.\s)\]}%]|$)"
     r"|\b(?:errors?|failures?|failed|exceptions?)(?: (?:rate|count|ratio|total))?[ :=]+0(?:\.0+)?%?(?:[\s,;)]|$)"
-    r"|\b(?:error|exception|failure|panic|fail|warning)[_-]?"
+    r"|\b(?:error|exception|failure|panic|fail|warning)[ _-]?"
     r"(?:free|handlers?|handling|log|logs|page|pages|safe|fast|over|reporting|rate|count|detector)\b"
     r"|\bfail(?:over|back|safe)\b|\b(?:corrected|recovered|resolved|fixed)\b[^.;]*"
 )

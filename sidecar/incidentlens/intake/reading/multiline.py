@@ -81,6 +81,7 @@ def starts(
     owner: pl.Series,
     head: pl.Series,
     body: pl.Series,
+    size: pl.Series,
     ts: pl.Series,
     failing: pl.Series,
     sticky: pl.Series,
@@ -107,7 +108,7 @@ def starts(
         opens=body.gather(loose).str.contains(r"[:,({\[;=\\]\s*$").to_list(),
         owners=owner.gather(loose).to_list(),
         times=ts.gather(loose).to_list(),
-        sizes=body.gather(loose).str.len_bytes().to_list(),
+        sizes=size.gather(loose).to_list(),
         glued=glued.gather(loose).to_list(),
     )
     before = [max(row - 1, 0) for row in walk.rows]
@@ -117,7 +118,7 @@ def starts(
     walk.before_failing = failing.gather(before).to_list()
     walk.before_sticky = sticky.gather(before).to_list()
     walk.before_open = body.gather(before).str.contains(r"[:,({\[=\\]\s*$").to_list()
-    walk.before_size = body.gather(before).str.len_bytes().to_list()
+    walk.before_size = size.gather(before).to_list()
     begun = walk.run(cut)
     return result.scatter(begun, True) if begun else result
 
@@ -184,9 +185,11 @@ class _Walk:
                     index, kind, depth, trace, framed, python, caret, joined, open_, failing, sticky, last_kind
                 )
             if join and (count >= MAX_LINES or size + self.sizes[index] > MAX_BYTES):
+                # What is over the bound goes on as an event of its own, in the same state.
                 cut.events += 1
-                join = False
-            if not join:
+                begun.append(row)
+                count = size = 0
+            elif not join:
                 begun.append(row)
                 count, size, depth = 0, 0, self.leads[index]
                 trace = framed = python = caret = failing = sticky = False

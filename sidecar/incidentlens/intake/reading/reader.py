@@ -217,7 +217,7 @@ class EventReader:
             words = levels.from_words(whole["message"].gather(asked)).is_not_null()
             failing = failing.scatter(asked.filter(words), True) if words.any() else failing
         begin = starts(
-            whole["owner"], head, whole["body"], whole["ts"], failing & head,
+            whole["owner"], head, whole["body"], whole["line"].str.len_bytes(), whole["ts"], failing & head,
             whole["format"].is_in(list(STICKY)) & head, whole["glued"], self._cut,
         )  # fmt: skip
         if begin.all():

@@ -115,7 +115,7 @@ def _yearless(layout: str, ts: pl.Series, reference: pl.Series) -> pl.Series:
         return _parse(frame.select(pl.concat_str(year, "text")).to_series(), "%Y " + layout, cache=True)
 
     same = reading(0)
-    if (same <= limit).all() and (taken.dt.ordinal_day() < 363).all():
+    if same.null_count() == ts.null_count() and (same <= limit).all() and (taken.dt.ordinal_day() < 363).all():
         return same
     readings = pl.DataFrame({"next": reading(1), "same": same, "past": reading(-1), "limit": limit})
     return readings.select(
