@@ -335,11 +335,16 @@ class Handling:
         own = await tx.decisions(incident.id)
         ids = {decision.id for decision in own}
         decisions = [*own, *(decision for decision in situation.decisions if decision.id not in ids)]
-        events = await tx.events(incident.id)
+        reopened_at = tuple(event.at for event in await tx.events(incident.id) if event.kind == "reopened")
+        episode = max(reopened_at, default=0)
         return History.of(
             decisions,
             counts=self._minutes(incident),
-            reopened_at=tuple(event.at for event in events if event.kind == "reopened"),
+            reopened_at=reopened_at,
+            re_escalated=sum(
+                watch.outcome is Outcome.RE_ESCALATED and watch.started_at >= episode
+                for watch in await tx.verifications(incident.id)
+            ),
             first_seen={
                 service: situation.first_seen[service]
                 for service in incident.services

@@ -39,6 +39,7 @@ OnTick = Callable[[TickReport], Awaitable[None]]
 _STEPS_A_RUN = 20
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
+_MILLISECOND = SECOND // 1000
 
 
 @dataclass(slots=True)
@@ -228,11 +229,12 @@ class ProjectRunner:
         for watch in await self.engine.watches():
             since = watch.checks[-1].at if watch.checks else watch.started_at
             until = now - self.project.config.delay
-            if until <= since:
+            # Without a query the tick's own records are counted (`watching.look`); Loki counts by the millisecond.
+            if not watch.query or until - since < _MILLISECOND:
                 continue
             try:
                 counts[watch.id] = await self._count(watch.query, since, until)
-            except LokiError as error:
+            except (LokiError, logql.LogQLError) as error:
                 log.warning("%s: the verifier could not ask Loki: %s", self.project.name, error)
                 counts[watch.id] = None
         return counts

@@ -68,8 +68,8 @@ async def incident_result(tx: Transaction, incident: Incident) -> dict[str, Any]
         if decisions
         else None,
         "verification": {
-            "outcome": verifications[0].outcome.value if verifications[0].outcome else None,
-            "why": verifications[0].why,
+            "outcome": verifications[-1].outcome.value if verifications[-1].outcome else None,
+            "why": verifications[-1].why,
         }
         if verifications
         else None,

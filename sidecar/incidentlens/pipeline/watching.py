@@ -23,10 +23,10 @@ def look(
 ) -> Verification | None:
     """The verification after a look at `now` (ns), or None where there was none to take.
 
-    `watched` has what Loki counted since the last look (None: it did not answer); without it the tick's own `counts`
-    serve.
+    `watched` has what Loki counted since the last look (None: it did not answer). Without it, and where the
+    verification has no query to ask with, the tick's own `counts` serve.
     """
-    if watched is None:
+    if watched is None or not verification.query:
         keys = {(problem.service, problem.signature) for problem in incident.problems}
         count: int | None = sum(found.count for found in counts if (found.service, found.signature) in keys)
     elif verification.id in watched:
