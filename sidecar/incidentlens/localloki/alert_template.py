@@ -11,8 +11,9 @@ from urllib.parse import quote_plus
 from ..logql.errors import LogQLError
 from ..logql.regex import anchored
 from ..logql.template.evaluate import Template, TemplateError, _Run
-from ..logql.template.functions import FUNCTIONS, FunctionError
+from ..logql.template.functions import FUNCTIONS
 from ..logql.template.nodes import Command, parse_template
+from ..logql.template.numbers import FunctionError
 from .gotext import GoError, format_go_time, parse_prometheus_duration
 from .limits import SECOND
 

@@ -20,37 +20,42 @@ _NOT_TEXT = re.compile(
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r", "\x1b": "\\e"}
 
 
-def to_yaml(value: Any) -> str:
+_STEP = 4
+
+
+def to_yaml(value: dict[str, Any]) -> str:
     """A mapping as a YAML document. Values are texts, whole numbers, mappings and lists of mappings."""
     return "".join(f"{line}\n" for line in _mapping(value, 0))
 
 
-def _mapping(value: dict[str, Any], depth: int) -> list[str]:
+def _mapping(value: dict[str, Any], column: int) -> list[str]:
+    """The lines of a mapping whose keys stand at `column`; what is inside stands at the next multiple of four."""
+    inside = column - column % _STEP + _STEP
     out: list[str] = []
     for key, inner in value.items():
-        name = scalar(key, depth)
+        name = " " * column + scalar(key)
         if isinstance(inner, dict):
-            out += [f"{name}:" if inner else f"{name}: {{}}", *(f"    {line}" for line in _mapping(inner, depth + 1))]
+            out += [f"{name}:", *_mapping(inner, inside)] if inner else [f"{name}: {{}}"]
         elif isinstance(inner, list):
             out.append(f"{name}:" if inner else f"{name}: []")
             for item in inner:
-                first, *rest = _mapping(item, depth + 2)
-                out += [f"    - {first}", *(f"      {line}" if line else "" for line in rest)]
+                first, *rest = _mapping(item, inside + 2)
+                out += [" " * inside + "- " + first[inside + 2 :], *rest]
         elif isinstance(inner, int):
             out.append(f"{name}: {inner}")
         else:
-            first, *rest = scalar(inner, depth).split("\n")
-            out += [f"{name}: {first}", *(f"    {line}" if line else "" for line in rest)]
-    return [line.rstrip() if not line.strip() else line for line in out]
+            first, *rest = scalar(inner).split("\n")
+            out += [f"{name}: {first}", *(" " * inside + line if line else "" for line in rest)]
+    return out
 
 
-def scalar(text: str, depth: int) -> str:
+def scalar(text: str) -> str:
     """A text as a scalar; the lines of a literal block come without their indent."""
     if "\n" in text and _literal(text):
         ending = "" if text.endswith("\n") and not text.endswith("\n\n") else "+" if text.endswith("\n") else "-"
         hint = "4" if text[0] in " \n" else ""
         return f"|{hint}{ending}\n" + text.removesuffix("\n")
-    analysis = Emitter(io.StringIO()).analyze_scalar(text)
+    analysis = Emitter(io.StringIO(), allow_unicode=True).analyze_scalar(text)
     if _NOT_TEXT.match(text) is not None or "\n" in text:
         return _double(text)
     if analysis.allow_block_plain:

@@ -37,7 +37,7 @@ class ApiError(Exception):
 def text_response(status: int, text: str, *, nosniff: bool = False, media_type: str = TEXT) -> Response:
     """A text; `nosniff` for errors, as Go's `http.Error` sets it."""
     headers = {"X-Content-Type-Options": "nosniff"} if nosniff else None
-    return Response(text.encode("utf-8", "replace"), status, headers, media_type=media_type)
+    return Response(text.encode("utf-8", "surrogateescape"), status, headers, media_type=media_type)
 
 
 def json_response(value: Any, *, media_type: str = JSON_UPPER, status: int = 200, line_feed: bool = True) -> Response:

@@ -29,6 +29,15 @@ class _Stop(Exception):
     """The outer reader's first fault."""
 
 
+def _as_is(raw: bytes) -> str:
+    """Bytes in an error text: they go out as they came in."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _char(byte: int) -> str:
+    return _as_is(bytes([byte]))
+
+
 class _Outer:
     """Walks the document. `at` is the next byte to read."""
 
@@ -36,6 +45,7 @@ class _Outer:
         self.body = body
         self.at = 0
         self.depth = 0
+        self.ended = False
 
     def fail(self, operation: str, message: str) -> _Stop:
         """A fault here, with the bytes around it that the window holds."""
@@ -46,21 +56,23 @@ class _Outer:
         wide = self.body[max(begin, self.at - 50) : min(end, self.at + 50)]
         return _Stop(
             f"{operation}: {message}, error found in #{self.at - near_from} byte of "
-            f"...|{decode_utf8(near)}|..., bigger context ...|{decode_utf8(wide)}|..."
+            f"...|{_as_is(near)}|..., bigger context ...|{_as_is(wide)}|..."
         )
 
     def token(self) -> int:
-        """The next byte that is no space, 0 at the end."""
+        """The next byte that is no space; at the end 0, and space before it is not passed over."""
         body = self.body
-        while self.at < len(body):
-            char = body[self.at]
-            self.at += 1
-            if char not in _SPACE:
-                return char
+        for index in range(self.at, len(body)):
+            if body[index] not in _SPACE:
+                self.at = index + 1
+                return body[index]
+        self.ended = True
         return 0
 
     def back(self) -> None:
-        self.at -= 1
+        """Give the last byte back; at the end there is none to give."""
+        if not self.ended:
+            self.at -= 1
 
     def byte(self) -> int:
         if self.at >= len(self.body):
@@ -114,10 +126,11 @@ class _Outer:
         except ValueError:
             raise self.fail("readFloat64SlowPath", f'strconv.ParseFloat: parsing "{text}": invalid syntax') from None
 
-    def string(self) -> None:
+    def string(self, operation: str = "trySkipString") -> None:
         """Pass over the rest of a string whose opening quote was read."""
         body = self.body
-        for index in range(self.at, len(body)):
+        # Control characters are looked for only so far as the window goes, and not after an escape.
+        for index in range(self.at, min(len(body), (self.at // _WINDOW + 1) * _WINDOW)):
             char = body[index]
             if char == 0x22:
                 self.at = index + 1
@@ -125,7 +138,7 @@ class _Outer:
             if char == 0x5C:
                 break
             if char < 0x20:
-                raise self.fail("trySkipString", f"invalid control character found: {char}")
+                raise self.fail(operation, f"invalid control character found: {char}")
         while self.at < len(body):
             char = self.byte()
             if char == 0x22:
@@ -139,21 +152,21 @@ class _Outer:
             for _ in range(4):
                 digit = self.byte()
                 if digit not in b"0123456789abcdefABCDEF" or not digit:
-                    raise self.fail("readU4", f"expects 0~9 or a~f, but found {chr(digit)}")
+                    raise self.fail("readU4", f"expects 0~9 or a~f, but found {_char(digit)}")
         elif char not in b'"\\/bfnrt' or not char:
             raise self.fail("readEscapedChar", "invalid escape char after \\")
 
     def key(self) -> None:
         char = self.token()
         if char == 0x22:
-            self.string()
+            self.string("ReadString")
         elif char == 0x6E:
             self.literal(b"ull")
         else:
-            raise self.fail("ReadString", f'expects " or n, but found {chr(char)}')
+            raise self.fail("ReadString", f'expects " or n, but found {_char(char)}')
         char = self.token()
         if char != 0x3A:
-            raise self.fail("ReadObject", f"expect : after object field, but found {chr(char)}")
+            raise self.fail("ReadObject", f"expect : after object field, but found {_char(char)}")
 
     def object(self) -> None:
         self.deeper()
@@ -170,38 +183,43 @@ class _Outer:
             if char != 0x7D:
                 raise self.fail("ReadObjectCB", "object not ended with }")
         elif char != 0x7D:
-            raise self.fail("ReadObjectCB", f'expect " after {{, but found {chr(char)}')
+            raise self.fail("ReadObjectCB", f'expect " after {{, but found {_char(char)}')
         self.depth -= 1
 
     def array(self) -> None:
         self.deeper()
         char = self.token()
         if char != 0x5D:
-            if char:
-                self.back()
+            self.back()
             self.skip()
             char = self.token()
             while char == 0x2C:
                 self.skip()
                 char = self.token()
             if char != 0x5D:
-                raise self.fail("ReadArrayCB", f"expect ] in the end, but found {chr(char)}")
+                raise self.fail("ReadArrayCB", f"expect ] in the end, but found {_char(char)}")
         self.depth -= 1
 
     def field(self) -> bytes:
         """The name of a field of the document."""
         char = self.token()
         if char != 0x22:
-            raise self.fail("readFieldHash", f'expect ", but found {chr(char)}')
+            raise self.fail("readFieldHash", f'expect ", but found {_char(char)}')
         begin = self.at
-        end = self.body.find(b'"', begin)
-        if end < 0:
+        while self.at < len(self.body) and self.body[self.at] not in b'"\\':
+            self.at += 1
+        if self.at >= len(self.body):
+            self.at = begin
             raise self.fail("readFieldHash", "incomplete field name")
-        self.at = end + 1
+        if self.body[self.at] == 0x5C:
+            self.string()
+        else:
+            self.at += 1
+        name = self.body[begin : self.at - 1]
         char = self.token()
         if char != 0x3A:
-            raise self.fail("readFieldHash", f"expect :, but found {chr(char)}")
-        return self.body[begin:end].lower()
+            raise self.fail("readFieldHash", f"expect :, but found {_char(char)}")
+        return name.lower()
 
 
 def read_push(body: bytes) -> list[PushStream]:
@@ -216,11 +234,10 @@ def read_push(body: bytes) -> list[PushStream]:
             outer.literal(b"ull")
             return streams
         if char != 0x7B:
-            raise outer.fail("readObjectStart", f"expect {{ or n, but found {chr(char)}")
+            raise outer.fail("readObjectStart", f"expect {{ or n, but found {_char(char)}")
         if outer.token() == 0x7D:
             return streams
-        if outer.at < len(body) or body[-1:] not in (b"{", b" "):
-            outer.back()
+        outer.back()
     except _Stop as stop:
         raise GoError(str(stop)) from None
     try:
@@ -234,7 +251,7 @@ def read_push(body: bytes) -> list[PushStream]:
                 continue
             if char == 0x7D:
                 return streams
-            raise outer.fail("isObjectEnd", f"object ended prematurely, unexpected char {chr(char)}")
+            raise outer.fail("isObjectEnd", f"object ended prematurely, unexpected char {_char(char)}")
     except _Stop as stop:
         raise GoError(f"loghttp.PushRequest.{stop}") from None
 
@@ -247,7 +264,7 @@ def _streams(outer: _Outer) -> list[PushStream]:
             outer.literal(b"ull")
             return streams
         if char != 0x5B:
-            raise outer.fail("decode slice", f"expect [ or n, but found {chr(char)}")
+            raise outer.fail("decode slice", f"expect [ or n, but found {_char(char)}")
         if outer.token() == 0x5D:
             return streams
         outer.back()
@@ -265,7 +282,7 @@ def _streams(outer: _Outer) -> list[PushStream]:
                 continue
             if char == 0x5D:
                 return streams
-            raise outer.fail("decode slice", f"expect ], but found {chr(char)}")
+            raise outer.fail("decode slice", f"expect ], but found {_char(char)}")
     except _Stop as stop:
         raise _Stop(f"Streams: []loghttp.LogProtoStream: {stop}") from None
 
