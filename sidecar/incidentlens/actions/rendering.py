@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from incidentlens.model.times import duration, utc
@@ -22,6 +23,7 @@ from .redaction import Masked, mask, summary
 PACKAGE_TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATES = ("summary.md.j2", "ticket_title.md.j2", "ticket_body.md.j2", "war_room.md.j2", "report.md.j2")
 MAX_OUTPUT = 200_000  # characters
+_MAX_COMPILED = 200
 
 
 class Renderer:
@@ -97,6 +99,7 @@ class Renderer:
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             finalize=self._finalize,
+            bytecode_cache=_COMPILED,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,

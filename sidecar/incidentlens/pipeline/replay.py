@@ -30,6 +30,7 @@ from .report import TickReport
 from .results import importance, incident_result
 
 SLICE = 10 * SECOND
+_CALM_SLICES = 30
 _MAX_INCIDENTS = 200
 Frames = Iterable[pl.DataFrame] | AsyncIterable[pl.DataFrame]
 
@@ -128,12 +129,10 @@ class _Player:
     async def _slices(self, signed: pl.DataFrame) -> None:
         if signed.is_empty():
             return
-        slices = signed.with_columns((pl.col("ts") // SLICE).alias("slice")).partition_by(
-            "slice", maintain_order=True, include_key=False
-        )
-        for part in slices:
-            end = (int(part["ts"][0]) // SLICE + 1) * SLICE
-            await self._quiet(until=end - SLICE)
+        for part in _spans(signed):
+            begin = int(part["ts"][0]) // SLICE * SLICE
+            end = (int(part["ts"][-1]) // SLICE + 1) * SLICE
+            await self._quiet(until=begin)
             await self._tick(part, max(end, self._now or 0))
 
     async def _quiet(self, until: int | None) -> None:
@@ -153,6 +152,39 @@ class _Player:
         self._found.problems += report.problems
         self._found.suppressed += report.suppressed
         self._restless = report.watching > 0
+
+
+def _spans(signed: pl.DataFrame) -> list[pl.DataFrame]:
+    """Parts to hand on one by one: ten seconds where something may fail, up to five minutes of plain talk otherwise.
+
+    The detector counts in its own ten-second steps either way; this only decides how often the stages after it look.
+    """
+    may_fail = pl.col("level").is_in(["fatal", "error", "warn"]) | pl.col("exception").is_not_null()
+    slices = (
+        signed.lazy()
+        .group_by((pl.col("ts") // SLICE).alias("slice"))
+        .agg(may_fail.any().alias("may_fail"))
+        .sort("slice")
+        # A new span begins at a slice that may fail, after one that did, and every five minutes.
+        .with_columns(
+            (
+                pl.col("may_fail")
+                | pl.col("may_fail").shift(1, fill_value=True)
+                | ((pl.col("slice") // _CALM_SLICES) != (pl.col("slice") // _CALM_SLICES).shift(1))
+            )
+            .cum_sum()
+            .alias("span")
+        )
+        .select("slice", "span")
+    )
+    return (
+        signed.lazy()
+        .with_columns((pl.col("ts") // SLICE).alias("slice"))
+        .join(slices, on="slice", how="left", maintain_order="left")
+        .drop("slice")
+        .collect()
+        .partition_by("span", maintain_order=True, include_key=False)
+    )
 
 
 async def _each(frames: Frames) -> AsyncIterator[pl.DataFrame]:
