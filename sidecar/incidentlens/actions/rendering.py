@@ -26,6 +26,25 @@ MAX_OUTPUT = 200_000  # characters
 _MAX_COMPILED = 200
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Compiled templates, kept for the process: an environment is made anew for each action, its counter with it."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (code := self._code.get(bucket.key)) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if len(self._code) >= _MAX_COMPILED:
+            self._code.clear()
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 class Renderer:
     """Renders by name, one text after the other (not for several threads).
 
