@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from incidentlens.model.times import duration, utc
@@ -23,26 +22,6 @@ from .redaction import Masked, mask, summary
 PACKAGE_TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATES = ("summary.md.j2", "ticket_title.md.j2", "ticket_body.md.j2", "war_room.md.j2", "report.md.j2")
 MAX_OUTPUT = 200_000  # characters
-_MAX_COMPILED = 200
-
-
-class _Compiled(jinja2.BytecodeCache):
-    """Compiled templates, kept for the process: an environment is made anew for each action, its counter with it."""
-
-    def __init__(self) -> None:
-        self._code: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if (code := self._code.get(bucket.key)) is not None:
-            bucket.bytecode_from_string(code)
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        if len(self._code) >= _MAX_COMPILED:
-            self._code.clear()
-        self._code[bucket.key] = bucket.bytecode_to_string()
-
-
-_COMPILED = _Compiled()
 
 
 class Renderer:
@@ -118,7 +97,6 @@ class Renderer:
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             finalize=self._finalize,
-            bytecode_cache=_COMPILED,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
