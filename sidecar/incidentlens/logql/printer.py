@@ -198,7 +198,7 @@ class _Pretty(_Line):
             return "\n".join((indent + selector_text(node.matchers), *self._stages(node.stages, level + 1)))
         if isinstance(node, ast.RangeAggregation):
             parameter = "" if node.parameter is None else f"{'  ' * (level + 1)}{_literal(node.parameter)},\n"
-            grouping = _grouping_after(node.grouping) if node.grouping else ""
+            grouping = _grouping(node.grouping, ", ") if node.grouping else ""
             return f"{indent}{node.op}(\n{parameter}{self._range(node.range, level + 1)}\n{indent}){grouping}"
         if isinstance(node, ast.VectorAggregation):
             parameter = f"{'  ' * (level + 1)}{node.parameter},\n" if node.parameter else ""
