@@ -15,6 +15,10 @@ from incidentlens.store.pg.queries import PostgresQueries
 log = logging.getLogger(__name__)
 
 
+Heard = asyncio.Queue[str | None]
+"""Ids of changed incidents on their way to a page; None ends the stream."""
+
+
 class HealthLike(Protocol):
     """How a project stands; see `pipeline.live.Health`."""
 
@@ -92,8 +96,8 @@ class Services:
         self.sidecar = sidecar
         self.clock = clock
         self.pokes = Pokes(sidecar)
-        self.stopping = asyncio.Event()  # set before the server stops: streams that never end must end then
-        self.streams = 0
+        self.stopping = False
+        self.followers: set[Heard] = set()  # one a page that follows changes
         self.replaying = asyncio.Semaphore(1)
 
     @property
@@ -106,5 +110,8 @@ class Services:
         return self.store.queries
 
     async def stop(self) -> None:
-        self.stopping.set()
+        """Before the server stops: streams that never end must end now."""
+        self.stopping = True
+        for heard in self.followers:
+            heard.put_nowait(None)
         await self.pokes.stop()

@@ -146,6 +146,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "log": text.log_text,
+        "template": text.template_text,
+        "prose": text.prose,
         "when": text.when,
         "age": text.age,
         "clock": text.clock_time,

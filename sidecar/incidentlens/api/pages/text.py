@@ -48,6 +48,22 @@ def log_text(text: str) -> Markup:
     return Markup("").join(pieces)
 
 
+def template_text(text: str) -> Markup:
+    """A signature's template as markup: its variable parts as small marks."""
+    return Markup(str(log_text(text)).replace("&lt;*&gt;", '<var title="variable part">*</var>'))  # noqa: S704 (escaped)
+
+
+def prose(text: str) -> Markup:
+    """A sentence as markup; what stands between backticks is code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its other half
+        return log_text(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(log_text(part)) if index % 2 else log_text(part)
+        for index, part in enumerate(parts)
+    )
+
+
 def _name(found: re.Match[str]) -> str:
     code = ord(found[0])
     return chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
@@ -101,8 +117,10 @@ def iso(ns: int) -> str:
 
 
 def length(ns: float | None) -> str:
-    """A length of time in its two largest units; a dash for none."""
-    return "–" if ns is None else duration(round(ns))
+    """A length of time in its two largest units, below a second in milliseconds; a dash for none."""
+    if ns is None:
+        return "–"
+    return f"{ns / 1e6:.0f} ms" if 0 < ns < SECOND else duration(round(ns))
 
 
 def number(value: float | None) -> str:

@@ -125,11 +125,21 @@
     addEventListener("pagehide", () => stream.close());
   }
 
+  function reveal() {
+    let target = null;
+    try { target = document.getElementById(decodeURIComponent(location.hash.slice(1))); } catch { return; }
+    if (!target) return;
+    for (let around = target.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+    target.scrollIntoView({ block: "nearest" });
+  }
+
   parts(document).forEach((part) => shown.set(part.dataset.live, essence(part)));
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]") && event.target.form) event.target.form.requestSubmit();
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) soon(0); });
+  addEventListener("hashchange", reveal);
+  if (location.hash) reveal();
   setInterval(ages, 5000);
   setInterval(() => soon(0), 60000); // what time alone changes: a watch's quiet time, an hour's bar
   if (body.dataset.changes) {
