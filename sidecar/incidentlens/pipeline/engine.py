@@ -35,6 +35,11 @@ _TAIL = 1 * SECOND
 _SIMILAR = 24 * HOUR
 
 
+async def outdate(tx: Transaction) -> None:
+    """For whoever else changes what an engine remembers of its project (its templates): it reads them anew."""
+    await tx.set_cursor(_GENERATION, (await tx.cursor(_GENERATION) or 0) + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """What a tick is given. `until` (ns) is the moment up to which the project has been read."""

@@ -14,6 +14,7 @@ from incidentlens.api.seams import Services
 from incidentlens.model.clock import DAY, HOUR
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import Level
+from incidentlens.pipeline.engine import outdate
 from incidentlens.store.base import NotFound
 from incidentlens.store.paging import Page
 from incidentlens.store.queries import SignatureDetail, SignatureRow, SignatureSort
@@ -37,6 +38,7 @@ async def rename(services: Services, principal: Principal, signature: str, label
             raise NotFound(f"there is no signature {signature[:200]!r} in project {principal.project.name}")
         changed = known.model_copy(update={"label": " ".join(label.split()) or None})
         await tx.save_templates([changed])
+        await outdate(tx)  # the engine would write its own copy back, without the name
     return changed
 
 
