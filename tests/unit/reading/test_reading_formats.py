@@ -306,6 +306,17 @@ def test_a_stream_that_changes_its_format_is_looked_at_again() -> None:
     assert again["message"].to_list() == ["served 5"]
 
 
+def test_a_new_pod_is_read_as_its_sisters_are() -> None:
+    reader = EventReader()
+    lines = [f"2024-01-02 10:00:0{n} INFO Cart - added {n}" for n in range(9)]
+    sisters = pl.DataFrame(
+        [(NOW, "s", stream_key({"app": "shop", "pod": "a"}), None, text) for text in lines], schema=LINES, orient="row"
+    )
+    reader.read(sisters)
+    alone = sisters.head(1).with_columns(stream=pl.lit(stream_key({"app": "shop", "pod": "b"})))
+    assert reader.read(alone)["message"].to_list() == ["added 0"]
+
+
 def test_two_formats_in_one_stream_are_both_read() -> None:
     lines = ["2024-01-02 10:00:00 INFO a.b.C: served", "I0102 10:00:00.000000       1 main.go:1] ready"] * 6
     events = read(lines)

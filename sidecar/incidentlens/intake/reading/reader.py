@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
-
 import polars as pl
 
 from incidentlens.model.records import EVENTS, empty
@@ -14,38 +11,20 @@ from . import hints, levels
 from .apply import READ, read_layers
 from .exceptions import innermost
 from .multiline import STICKY, Cut, starts
-from .recognise import SAMPLE, Layer, recognise
+from .profiles import LONG, Profiles, full, spare
 
-_MAX_STREAMS = 20_000  # formats remembered; the stream longest unread is forgotten first
-_MAX_TRIES = 8  # how often a stream is looked at again before it is taken for mixed
-_MAX_LAYERS = 24
-_KNOWN_PROFILES = 16  # formats of other streams that a new one is tried against before its own sample is studied
-_LONG = 65_536  # characters of a line that are read for its header; JSON is read whole
 _RAW_COLUMNS = ("ts", "service", "stream", "metadata", "line")
-
-
-@dataclass(frozen=True)
-class _Profile:
-    """How a stream is read, and how often it was looked at anew."""
-
-    layers: tuple[Layer, ...]
-    tries: int = 0
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        return tuple(layer.key for layer in self.layers)
 
 
 class EventReader:
     """Reads lines into events. One reader may be kept for the life of a process: its memory is bounded.
 
     The format of a stream is recognised from its first lines and kept; lines that stop fitting have it looked at
-    again. Equal lines in equal order give equal events, whatever other streams stand between them.
+    again. The same calls give the same events.
     """
 
     def __init__(self) -> None:
-        self._profiles: OrderedDict[str, _Profile] = OrderedDict()
-        self._recent: OrderedDict[tuple[str, ...], tuple[Layer, ...]] = OrderedDict()
+        self._profiles = Profiles()
         self._cut = Cut()
 
     @property
@@ -55,10 +34,7 @@ class EventReader:
 
     def formats(self) -> dict[str, tuple[str, ...]]:
         """The formats recognised so far, by stream."""
-        return {
-            stream: tuple(dict.fromkeys(layer.node.name for layer in profile.layers)) or ("plain",)
-            for stream, profile in self._profiles.items()
-        }
+        return self._profiles.names()
 
     def read(self, lines: pl.DataFrame, final: bool = True) -> pl.DataFrame:
         """Read lines (`LINES`, a stream's in order; streams may alternate) into events (`EVENTS`), in order.
@@ -87,7 +63,7 @@ class EventReader:
 
     def _read_streams(self, streams: list[str], owner: pl.Series, text: pl.Series, ts: pl.Series) -> pl.DataFrame:
         """Read every line with its stream's layers, recognising streams that are new or stopped fitting."""
-        self._meet(streams, owner, text)
+        self._profiles.meet(streams, owner, text)
         groups: dict[tuple[str, ...], list[int]] = {}
         for number, stream in enumerate(streams):
             groups.setdefault(self._profiles[stream].key, []).append(number)
@@ -110,92 +86,20 @@ class EventReader:
             odd = ~(read["head"] & read["fits"]) & ~read["glued"]
             if not odd.any():
                 break
-            added = self._look_again(streams, numbers, owner, read, odd)
+            fitting = len(read) - int(odd.sum())
+            mostly = bool(read["head"].any()) and fitting * 50 > len(read) * 49
+            added = self._profiles.extend([streams[n] for n in numbers], read["body"].filter(odd), mostly)
             if not added:
                 break
             # Only the odd lines are read again, so a first format keeps its lines whatever is found later.
             rows = odd.arg_true()
-            layers = added if not profile.layers else (*_full(profile.layers), *added, *_spare(profile.layers))
+            layers = added if not profile.layers else (*full(profile.layers), *added, *spare(profile.layers))
             again = read_layers(layers, text.gather(rows), ts.gather(rows), owner.gather(rows))
             kept = read.with_row_index("_row").filter(~odd)
             read = (
                 pl.concat([kept, again.with_columns(rows.alias("_row")).select(kept.columns)]).sort("_row").drop("_row")
             )
         return read
-
-    def _look_again(
-        self, streams: list[str], numbers: list[int], owner: pl.Series, read: pl.DataFrame, odd: pl.Series
-    ) -> tuple[Layer, ...]:
-        """New layers for lines that fit none, where they are more than what carries other lines on."""
-        able = [
-            n
-            for n in numbers
-            if self._profiles[streams[n]].tries < _MAX_TRIES and len(self._profiles[streams[n]].layers) < _MAX_LAYERS
-        ]
-        if not able:
-            return ()
-        bodies = read["body"].filter(odd & owner.is_in(able)) if len(able) < len(numbers) else read["body"].filter(odd)
-        loose = bodies.filter(~bodies.str.contains(r"^(?:\s|$)"))
-        if read["head"].any() and len(loose) * 50 < len(read) and len(loose) > 20:
-            return ()  # the odd line of an otherwise well understood stream
-        sample = _spread(loose, SAMPLE)
-        wrapped = any(layer.node.wrapper for layer in self._profiles[streams[numbers[0]]].layers)
-        found = () if wrapped else recognise(sample, more=bool(self._profiles[streams[numbers[0]]].layers))
-        known = {layer.key for layer in self._profiles[streams[numbers[0]]].layers}
-        added = tuple(layer for layer in found if layer.key not in known)
-        for number in able:
-            profile = self._profiles[streams[number]]
-            layers = (*_full(profile.layers), *_full(added), *_spare(profile.layers), *_spare(added))
-            self._profiles[streams[number]] = _Profile(
-                layers[:_MAX_LAYERS] if added else profile.layers, profile.tries + 1
-            )
-        return added
-
-    def _meet(self, streams: list[str], owner: pl.Series, text: pl.Series) -> None:
-        """Recognise the streams that are new."""
-        fresh = [number for number, stream in enumerate(streams) if stream not in self._profiles]
-        if fresh:
-            table = pl.DataFrame({"owner": owner, "text": text})
-            if len(fresh) < len(streams):
-                table = table.filter(pl.col("owner").is_in(fresh))
-            kept = table.filter(~pl.col("text").str.contains(r"^(?:\s|$)"))
-            step = pl.max_horizontal(pl.len() // (SAMPLE // 2), pl.lit(1))
-            samples = kept.group_by("owner", maintain_order=True).agg(
-                pl.col("text").head(SAMPLE // 2).str.slice(0, _LONG).alias("begin"),
-                pl.col("text")
-                .filter(pl.int_range(pl.len()) % step == 0)
-                .tail(SAMPLE // 2)
-                .str.slice(0, _LONG)
-                .alias("through"),
-            )
-            by_owner = {number: list(dict.fromkeys(begin + through)) for number, begin, through in samples.iter_rows()}
-            for number in fresh:
-                layers = self._choose(by_owner.get(number, []))
-                self._profiles[streams[number]] = _Profile(layers)
-        for stream in streams:
-            self._profiles.move_to_end(stream)
-        while len(self._profiles) > max(_MAX_STREAMS, len(streams)):
-            self._profiles.popitem(last=False)
-
-    def _choose(self, sample: list[str]) -> tuple[Layer, ...]:
-        """The layers for a new stream: those of another one where they fit every line, or its own."""
-        if not sample:
-            return ()
-        text = pl.Series("line", sample, dtype=pl.String)
-        zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(sample))
-        if len(self._recent) and len(sample) < SAMPLE // 3:
-            # Few lines show little; a stream of many is studied by itself.
-            for key, layers in reversed(self._recent.items()):
-                read = read_layers(layers, text, zero, zero)
-                if (read["head"] & read["fits"]).all():
-                    self._recent.move_to_end(key)
-                    return layers
-        layers = recognise(sample)
-        if layers:
-            self._recent[tuple(layer.key for layer in layers)] = layers
-            while len(self._recent) > _KNOWN_PROFILES:
-                self._recent.popitem(last=False)
-        return layers
 
     def _join(self, whole: pl.DataFrame) -> pl.DataFrame:
         """Join the lines of each event; one row an event, in the order of their first lines."""
@@ -336,7 +240,7 @@ def _clean(line: pl.Series) -> pl.Series:
         text.str.contains("\x1b", literal=True).any().alias("colour"),
         text.str.contains("\x00", literal=True).any().alias("nul"),
         text.str.ends_with("\r").any().alias("cr"),
-        (text.str.len_bytes() > _LONG).any().alias("long"),
+        (text.str.len_bytes() > LONG).any().alias("long"),
     ).row(0, named=True)
     if odd["colour"]:
         text = text.str.replace_all(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]{0,200}\x07|[()][0-9A-Za-z])", "")
@@ -347,9 +251,9 @@ def _clean(line: pl.Series) -> pl.Series:
     if odd["long"]:
         # An object is no object any more once it is cut.
         text = (
-            pl.when(text.str.starts_with("{") | (text.str.len_bytes() <= _LONG))
+            pl.when(text.str.starts_with("{") | (text.str.len_bytes() <= LONG))
             .then(text)
-            .otherwise(text.str.slice(0, _LONG))
+            .otherwise(text.str.slice(0, LONG))
         )
     return frame.select(text).to_series() if any(odd.values()) else line
 
@@ -362,18 +266,3 @@ def _owners(stream: pl.Series) -> tuple[pl.Series, list[str]]:
     numbers = pl.DataFrame({"stream": streams}).with_row_index("owner")
     joined = stream.alias("stream").to_frame().join(numbers, on="stream", how="left", maintain_order="left")
     return joined["owner"], streams.to_list()
-
-
-def _spread(texts: pl.Series, count: int) -> list[str]:
-    """The first of these texts and some spread over the rest, no text twice."""
-    if len(texts) > count:
-        texts = pl.concat([texts.head(count // 2), texts.gather_every(-(-len(texts) // (count // 2)))])
-    return list(dict.fromkeys(texts.str.slice(0, _LONG).to_list()))
-
-
-def _full(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    return tuple(layer for layer in layers if not layer.spare)
-
-
-def _spare(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    return tuple(layer for layer in layers if layer.spare)

@@ -6,7 +6,8 @@ of them a stream uses is seen in a sample; a line that has none of these gets th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,7 @@ ROLES: dict[str, tuple[Path, ...]] = {
         "status status_code statusCode response>status http_status EdgeResponseStatus http.response.status_code code"
     ),
 }
+_AT_ONCE = 4096  # lines whose objects are held at the same time
 _DOCKER = frozenset(("log", "stream", "time"))
 _HEADERS_OF_TEXT = 12  # fields shown as the message of an object that has none
 
@@ -125,53 +127,116 @@ class JsonNode:
         return f"{self.name}\x00{self.used}"
 
     def read(self, text: pl.Series, reference: pl.Series) -> dict[str, pl.Series]:
+        quick = self._quick(text)
+        if quick is None:
+            columns = self._slow(text)
+        elif quick["quick"].all():
+            columns = quick
+        else:
+            rows = (~quick["quick"]).arg_true()
+            slow = self._slow(text.gather(rows))
+            empty = pl.Series([None], dtype=pl.String).new_from_index(0, len(text))
+            columns = {name: quick.get(name, empty).scatter(rows, values) for name, values in slow.items()}
+            columns |= {name: values for name, values in quick.items() if name not in columns}
+        columns.pop("quick", None)
+        columns["event_ts"] = read_times(columns.pop("time"), reference)
+        if self.name == "docker":
+            # docker cuts a line at 16 KiB; the piece that ends it has the line feed.
+            columns["partial"] = ~columns["message"].str.ends_with("\n")
+            columns["message"] = columns["message"].str.strip_chars_end("\r\n")
+        return columns
+
+    def _quick(self, text: pl.Series) -> dict[str, pl.Series] | None:
+        """The fields of flat objects, by searching for their keys; None where the fields do not lend themselves to it.
+
+        In an object without objects within and without a backslash a quote only ever begins or ends a text, so a key in
+        quotes before a colon is a key. Three times as fast as parsing. `quick` tells the rows it holds for.
+        """
+        used = dict(self.used)
+        single = {role: paths[0][0] for role, paths in used.items() if len(paths) == 1 and len(paths[0]) == 1}
+        if not all(role in single for role in ("message", "level", "time")):
+            return None
+        if any(used[role] and role not in single for role in ("trace", "service")):
+            return None
+        if any(len(path) > 1 for path in used["error"]) or self.name == "docker":
+            return None
+        line = pl.col("line")
+
+        def value(role: str, pattern: str) -> pl.Expr:
+            return line.str.extract(rf'"{re.escape(single[role])}" ?: ?{pattern}', 1)
+
+        flat = line.str.starts_with("{") & line.str.ends_with("}") & ~line.str.contains("\\", literal=True)
+        flat &= line.str.count_matches("{", literal=True) == 1
+        if used["error"]:
+            keys = "|".join(re.escape(path[0]) for path in used["error"])
+            flat &= ~line.str.contains(rf'"(?:{keys})" ?:')
+        wanted = {
+            "flat": flat.fill_null(False),
+            "message": value("message", '"([^"]+)"'),
+            "level": value("level", '"?([A-Za-z0-9]{1,20})'),
+            "time": value("time", '"?([^",}]+)'),
+        }
+        for role, column in (("trace", "trace_id"), ("service", "named")):
+            if used[role]:
+                wanted[column] = value(role, '"([^"]+)"')
+        found = text.alias("line").to_frame().select(expr.alias(name) for name, expr in wanted.items())
+        level = found["level"]
+        known = {name: _level_of((single["level"],), _number(name)) for name in level.unique().drop_nulls().head(1000)}
+        read = level.replace_strict(known, default=None, return_dtype=pl.String)
+        quick = found["flat"] & found["message"].is_not_null() & read.is_not_null()
+        columns = {name: found[name] for name in wanted if name not in ("flat", "level")}
+        if "trace_id" in columns:
+            quick &= ~columns["trace_id"].str.contains("[/-]").fill_null(False)
+        return {**columns, "level": read, "head": quick, "quick": quick}
+
+    def _slow(self, text: pl.Series) -> dict[str, pl.Series]:
         """Parse every line with orjson and take its fields role by role.
 
         A loop over lines, but one that stays in C but for a look-up a role: measured twice as fast as polars' own
-        `json_decode` on lines of 240 bytes, and it takes what polars refuses (fields whose type differs by line).
+        `json_decode` on lines of 240 bytes, and it takes what polars refuses (fields whose type differs by line). A few
+        thousand lines at a time, so that the objects are gone before the garbage collector walks over them.
         """
+        columns: dict[str, list[Any]] = {}
+        for begin in range(0, len(text), _AT_ONCE) or (0,):
+            for name, values in self._take(text.slice(begin, _AT_ONCE).fill_null("").to_list()).items():
+                columns.setdefault(name, []).extend(values)
+        return {
+            name: pl.Series(name, values, dtype=pl.Boolean if name == "head" else pl.String)
+            for name, values in columns.items()
+        }
+
+    def _take(self, lines: list[str]) -> dict[str, Sequence[Any]]:
+        """The fields of some lines by column."""
         used = dict(self.used)
-        objects = _decode_all(text)
-        head = pl.Series("head", [item is not _NO_OBJECT for item in objects], dtype=pl.Boolean)
-        messages = _texts(objects, used["message"])
-        exceptions: list[str | None] | None = None
+        objects = _decode_all(lines)
+        messages: Sequence[str | None] = _texts(objects, used["message"])
+        taken: dict[str, Sequence[Any]] = {"head": [item is not _NO_OBJECT for item in objects]}
         if used["error"]:
             pairs = [_with_error(item, said, used["error"]) for item, said in zip(objects, messages, strict=True)]
             messages = [said for said, _ in pairs]
-            exceptions = [cause for _, cause in pairs]
+            taken["exception"] = [cause for _, cause in pairs]
         if None in messages:
             messages = [
                 _describe(item) if said is None and item is not _NO_OBJECT else said
                 for item, said in zip(objects, messages, strict=True)
             ]
-        result = {
-            "head": head,
-            "message": pl.Series("message", messages, dtype=pl.String),
-            "level": pl.Series("level", _levels(objects, used["level"]), dtype=pl.String),
-            "event_ts": read_times(pl.Series("ts", _texts(objects, used["time"]), dtype=pl.String), reference),
-        }
-        if exceptions is not None:
-            result["exception"] = pl.Series("exception", exceptions, dtype=pl.String)
+        taken["message"] = messages
+        taken["level"] = _levels(objects, used["level"])
+        taken["time"] = _texts(objects, used["time"])
         if used["trace"]:
-            result["trace_id"] = pl.Series(
-                "trace_id", [_trace(item, used["trace"]) for item in objects], dtype=pl.String
-            )
+            taken["trace_id"] = [_trace(item, used["trace"]) for item in objects]
         if used["service"]:
-            result["named"] = pl.Series("named", _texts(objects, used["service"]), dtype=pl.String)
+            taken["named"] = _texts(objects, used["service"])
         if self.name == "docker":
-            result["writer"] = pl.Series("writer", _texts(objects, (("stream",),)), dtype=pl.String)
-            # docker cuts a line at 16 KiB; the piece that ends it has the line feed.
-            result["partial"] = ~result["message"].str.ends_with("\n")
-            result["message"] = result["message"].str.strip_chars_end("\r\n")
-        return result
+            taken["writer"] = _texts(objects, (("stream",),))
+        return taken
 
 
 _NO_OBJECT: dict[str, Any] = {}
 
 
-def _decode_all(text: pl.Series) -> list[dict[str, Any]]:
+def _decode_all(lines: list[str]) -> list[dict[str, Any]]:
     """The object each line holds, `_NO_OBJECT` itself where it holds none."""
-    lines = text.fill_null("").to_list()
     try:
         objects = list(map(orjson.loads, lines))
     except (orjson.JSONDecodeError, RecursionError):
@@ -203,6 +268,10 @@ def _levels(objects: list[dict[str, Any]], paths: tuple[Path, ...]) -> list[str 
         if len(names) == len(values) and None not in known.values():
             return [known[name] for name in names]
     return [_level(item, paths) for item in objects]
+
+
+def _number(text: str) -> str | float:
+    return float(text) if text.isdigit() else text
 
 
 def node_of(objects: Iterable[dict[str, Any]]) -> JsonNode:
