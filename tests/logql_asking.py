@@ -42,7 +42,11 @@ def ask(source: Source, path: str, params: dict[str, Any]) -> tuple[int, Any]:
         end = time_ns(params.get("end"))
         start = time_ns(params["start"]) if "start" in params else end - parse_any_duration(params["since"])
         if is_metric(query):
-            step = parse_any_duration(params["step"]) if "step" in params else max(1, (end - start) // SECOND // 250) * SECOND
+            step = (
+                parse_any_duration(params["step"])
+                if "step" in params
+                else max(1, (end - start) // SECOND // 250) * SECOND
+            )
             return 200, _plain(response(evaluate_range(query, source, start, end, step)))
         direction = params.get("direction", "backward")
         return 200, _plain(response(evaluate_logs(query, source, start, end, int(params.get("limit", 100)), direction)))

@@ -12,7 +12,17 @@ from incidentlens.logql import Entry, Matcher, Stream
 
 SECOND = 1_000_000_000
 NOON = 1_795_176_000 * SECOND  # 2026-11-20T12:00:00Z
-_SERVICE = ("service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container", "component", "job")
+_SERVICE = (
+    "service",
+    "app",
+    "application",
+    "app_name",
+    "name",
+    "app_kubernetes_io_name",
+    "container",
+    "component",
+    "job",
+)
 
 
 class MemorySource:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logql_asking import ask, same
-from logql_memory import MemorySource, pushed
 
 from incidentlens.logql import check, parse, pretty
+from logql_asking import ask, same
+from logql_memory import MemorySource, pushed
 
 FOLDER = Path(__file__).parent / "loki"
 ASKED = ("/loki/api/v1/query", "/loki/api/v1/query_range", "/loki/api/v1/format_query")

@@ -1,4 +1,4 @@
-"""The same questions to a real Loki and to the evaluator: `INCIDENTLENS_LIVE_LOKI=http://127.0.0.1:3100 pytest tests/live`.
+"""The same questions to a real Loki, named by `INCIDENTLENS_LIVE_LOKI`, and to the evaluator.
 
 The Loki must take tenants, old lines (reject_old_samples: false) and structured metadata, and show what was pushed a
 moment ago whatever its time (query_ingesters_within: 0s).
@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from incidentlens.logql import check
 from logql_asking import ask, same
 from logql_memory import MemorySource, pushed
 
@@ -37,9 +39,7 @@ def loki() -> Iterator[httpx.Client]:
     headers = {"X-Scope-OrgID": f"logql-{uuid.uuid4().hex[:12]}"}
     with httpx.Client(base_url=LOKI, headers=headers, timeout=60) as client:
         body = (FOLDER / "corpus.json").read_bytes()
-        client.post(
-            "/loki/api/v1/push", content=body, headers={"Content-Type": "application/json"}
-        ).raise_for_status()
+        client.post("/loki/api/v1/push", content=body, headers={"Content-Type": "application/json"}).raise_for_status()
         time.sleep(1)
         yield client
 
@@ -103,11 +103,14 @@ def test_a_query_is_laid_out_the_same(loki: httpx.Client, memory: MemorySource, 
 
 @pytest.mark.parametrize("query", _lines("faulty_queries.txt"))
 def test_a_faulty_query_gets_the_same_words(loki: httpx.Client, query: str) -> None:
-    from incidentlens.logql import check
-
     answer = loki.get("/loki/api/v1/query_range", params={"query": query, **RANGE, "step": "300s"})
     error = check(query)
-    assert (200, None) == (answer.status_code, None) if error is None else (error.status, str(error)) == (
-        answer.status_code,
-        answer.text,
+    assert (
+        (answer.status_code, None) == (200, None)
+        if error is None
+        else (error.status, str(error))
+        == (
+            answer.status_code,
+            answer.text,
+        )
     )

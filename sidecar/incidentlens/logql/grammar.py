@@ -98,7 +98,7 @@ def _default_reduction(actions: dict[str, tuple[Any, Any]]) -> Any:
 def _hint(token: Token, expected: list[str]) -> str:
     if token.kind == "$END":
         return "the query ends too early: a bracket, a string or an operand is missing"
-    if token.kind == "CLOSE_PARENTHESIS" and not expected:
+    if token.kind == "CLOSE_PARENTHESIS" and "RANGE" in expected:
         return "a range such as [5m] may be missing before the parenthesis"
     if token.kind in ("BY", "JSON", "PATTERN", "ON", "OF", "KEEP", "DROP"):
         return f"`{SHOWN[token.kind]}` is a keyword and cannot name a label here"

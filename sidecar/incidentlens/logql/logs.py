@@ -79,10 +79,8 @@ def _lines(stream: Stream, pipeline: Pipeline, start: int, end: int, direction: 
     hashed = stream_hash(stream.labels)
     tests = pipeline.first
     backward = direction == "backward"
-    entries: Iterable[tuple[int, Entry]] = enumerate(stream.entries)
-    if backward:
-        size = len(stream.entries)
-        entries = ((index, stream.entries[size - 1 - index]) for index in range(size))
+    # Only gone through, never counted: a source may unpack its entries on the way.
+    entries: Iterable[tuple[int, Entry]] = enumerate(reversed(stream.entries) if backward else stream.entries)
     single = tests[0] if len(tests) == 1 else None
     for index, entry in entries:
         if not start <= entry.ts < end:

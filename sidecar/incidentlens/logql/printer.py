@@ -87,6 +87,21 @@ def stage_text(stage: ast.Stage) -> str:
     return f"| {_stage_body(stage)}"
 
 
+def writable(stages: tuple[ast.Stage, ...]) -> tuple[ast.Stage, ...]:
+    """Put stages into an order that can be written: `drop x` and `!= "y"` would read as `drop x!="y"`.
+
+    The line filter goes first then, which means the same: neither looks at what the other changes.
+    """
+    out: list[ast.Stage] = []
+    for stage in stages:
+        at = len(out)
+        if isinstance(stage, ast.LineFilter) and stage.op in ("!=", "!~"):
+            while at and isinstance(before := out[at - 1], (ast.Drop, ast.Keep)) and isinstance(before.labels[-1], str):
+                at -= 1
+        out.insert(at, stage)
+    return tuple(out)
+
+
 def _fields(fields: tuple[ast.Extraction, ...]) -> str:
     return ",".join(f"{one.name}={quote(one.expression)}" for one in fields)
 
@@ -143,7 +158,7 @@ class _Line:
 
     def expr(self, node: Any) -> str:
         if isinstance(node, ast.Logs):
-            return " ".join((selector_text(node.matchers), *map(stage_text, node.stages)))
+            return " ".join((selector_text(node.matchers), *map(stage_text, writable(node.stages))))
         if isinstance(node, ast.RangeAggregation):
             parameter = "" if node.parameter is None else f"{_number(node.parameter)},"
             grouping = _grouping(node.grouping, ",") if node.grouping else ""
@@ -195,7 +210,7 @@ class _Pretty(_Line):
         if len(line.encode()) <= MAX_LINE:
             return indent + line
         if isinstance(node, ast.Logs):
-            return "\n".join((indent + selector_text(node.matchers), *self._stages(node.stages, level + 1)))
+            return "\n".join((indent + selector_text(node.matchers), *self._stages(writable(node.stages), level + 1)))
         if isinstance(node, ast.RangeAggregation):
             parameter = "" if node.parameter is None else f"{'  ' * (level + 1)}{_literal(node.parameter)},\n"
             grouping = _grouping(node.grouping, ", ") if node.grouping else ""
