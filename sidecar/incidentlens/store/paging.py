@@ -12,6 +12,8 @@ import xxhash
 
 from incidentlens.model.base import Value
 
+from .text import clean
+
 T = TypeVar("T")
 
 MAX_LIMIT = 500
@@ -30,7 +32,7 @@ class Page(Value, Generic[T]):
 
 def list_key(name: str, **filters: Any) -> str:
     """Names a list by all that decides its rows and order: a cursor of one list is of no use in another."""
-    text = orjson.dumps([name, filters], option=orjson.OPT_SORT_KEYS, default=_plain)
+    text = orjson.dumps([name, clean(filters)], option=orjson.OPT_SORT_KEYS, default=_plain)
     return xxhash.xxh3_64(text).hexdigest()[:8]
 
 

@@ -437,3 +437,18 @@ async def test_the_outbox_says_what_waits_and_what_was_given_up(postgres_store: 
     await postgres_store.outbox_failed(second.id, T0 + 9, "400", None)
     state = await postgres_store.queries.outbox_state(PROJECT)
     assert (state.waiting, state.oldest, state.given_up, state.last_error) == (1, T0 + 2, 1, "400")
+
+
+async def test_hostile_text_in_a_filter_finds_nothing_and_breaks_nothing(postgres_store: PostgresStore) -> None:
+    queries = postgres_store.queries
+    await save(postgres_store, some_incidents(3))
+    for text in ("\x00", "\ud800", "'; DROP TABLE incidents; --", "%s", "\\", "x" * 100_000):
+        where = IncidentFilter(text=text, service=text, signature=text, runbook=text)
+        assert (await queries.list_incidents(PROJECT, where)).items == ()
+        assert await queries.incident_detail(PROJECT, text) is None
+        assert (await queries.list_signatures(text, now=T0, text=text, service=text, family=text)).items == ()
+        assert await queries.signature_detail(PROJECT, text, since=0, until=HOUR, bucket=HOUR) is None
+        assert (await queries.list_deploys(PROJECT, service=text)).items == ()
+        assert (await queries.list_actions(PROJECT, state=text)).items == ()
+        assert await queries.templates(PROJECT, [text]) == {}
+    assert len((await queries.list_incidents(PROJECT)).items) == 3

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders import make_decision, make_incident
+from builders import make_action, make_analysis, make_decision, make_event, make_evidence, make_incident
 from incidentlens.model.incidents import Incident, RootCause, ServiceScore
 from incidentlens.store.base import Store
 from incidentlens.store.text import BIGGEST, clean
@@ -98,3 +98,19 @@ async def test_what_json_cannot_hold_does_not_stop_a_tick(store: Store) -> None:
     scores = [entry.score for entry in incident.root_cause.ranking]
     assert scores[0] in (float("inf"), BIGGEST)
     assert set(decision.inputs) == {"huge", "ratio"}
+
+
+async def test_half_a_surrogate_in_a_key_is_one_replacement_character(store: Store) -> None:
+    nasty, kept = {"a\ud800": {"\udcba": "\ud800"}}, {"a\ufffd": {"\ufffd": "\ufffd"}}
+    async with store.transaction(PROJECT) as tx:
+        await tx.save_incident(make_incident())
+        await tx.save_evidence("i1", [make_evidence(data=nasty)])
+        await tx.save_analysis("i1", 1, make_analysis(details=nasty))
+        await tx.add_decision(make_decision(inputs=nasty, policy=nasty))
+        await tx.add_action(make_action(payload=nasty))
+        await tx.add_event(make_event(data=nasty))
+        assert await tx.evidence("i1") == [make_evidence(data=kept)]
+        assert await tx.latest_analysis("i1") == make_analysis(details=kept)
+        assert await tx.decisions("i1") == [make_decision(inputs=kept, policy=kept)]
+        assert await tx.actions("i1") == [make_action(payload=kept)]
+        assert await tx.events("i1") == [make_event(data=kept)]

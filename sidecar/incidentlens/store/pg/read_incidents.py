@@ -11,7 +11,7 @@ from incidentlens.model.decisions import Action, Feedback, IncidentEvent
 from incidentlens.model.terms import Severity
 from incidentlens.store.paging import Page, check_limit, cut, decode, encode, list_key
 from incidentlens.store.queries import IncidentDetail, IncidentFilter, IncidentRow, IncidentSort, SimilarIncident
-from incidentlens.store.text import prefix_query
+from incidentlens.store.text import clean, prefix_query
 
 from .incidents import load
 from .reading import Reader, Where, after, ordered
@@ -54,6 +54,7 @@ class ReadIncidents(Reader):
         cursor: str | None = None,
     ) -> Page[IncidentRow]:
         check_limit(limit)
+        where = clean(where)
         key = list_key("incidents", project=project, where=where.model_dump(mode="json"), sort=sort, down=descending)
         columns = ORDERS[sort]
         names = columns.split(", ")

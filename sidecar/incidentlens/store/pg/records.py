@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from psycopg.rows import DictRow
 
 from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.base import Value
 from incidentlens.model.decisions import Action, Check, Decision, Feedback, IncidentEvent, Reason, Verification
 from incidentlens.model.terms import ActionKind
 from incidentlens.store.base import StoreRefused
-from incidentlens.store.text import clean_json
+from incidentlens.store.text import clean, clean_json
 
 from .session import Session, as_json, batches
 
@@ -31,6 +33,11 @@ ACTION = "key, incident_id, decision_id, kind, at, state, payload"
 VERIFICATION = "id, incident_id, started_at, quiet_ns, quiet_since, query, checks, outcome, ended_at, why"
 EVENT = "incident_id, at, kind, text, by, data"
 FEEDBACK = "incident_id, at, by, verdict, text, service"
+
+
+def dump(value: Value) -> dict[str, Any]:
+    """As JSON would have it. Cleaned first: pydantic replaces a lone surrogate by three characters, or refuses it."""
+    return clean(value).model_dump(mode="json")
 
 
 def to_decision(row: DictRow) -> Decision:
@@ -58,7 +65,7 @@ class RecordsPart:
                 "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 (
                     (self.project, incident_id, item.id, item.kind, item.service, item.ts, item.text,
-                     as_json(item.model_dump(mode="python")["data"]))
+                     as_json(dump(item)["data"]))
                     for item in batch
                 ),
             )  # fmt: skip
@@ -76,7 +83,7 @@ class RecordsPart:
             "INSERT INTO analyses (project, incident_id, at, source, severity, disposition, confidence, body) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             (self.project, incident_id, at, analysis.source, analysis.severity.value, analysis.disposition.value,
-             analysis.confidence, as_json(analysis.model_dump(mode="json"))),
+             analysis.confidence, as_json(dump(analysis))),
         )  # fmt: skip
 
     async def latest_analysis(self, incident_id: str) -> Analysis | None:
@@ -88,7 +95,7 @@ class RecordsPart:
 
     async def add_decision(self, decision: Decision) -> None:
         self._touch(decision.incident_id)
-        dumped = clean_json(decision.model_dump(mode="json"))
+        dumped = clean_json(dump(decision))
         digest = hashlib.sha256(orjson.dumps(dumped["policy"], option=orjson.OPT_SORT_KEYS)).hexdigest()
         await self.session.run(
             "INSERT INTO policies (project, digest, body) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
@@ -121,7 +128,7 @@ class RecordsPart:
             f"INSERT INTO actions (project, {ACTION}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (project, key) DO NOTHING",
             (self.project, action.key, action.incident_id, action.decision_id, action.kind.value, action.at,
-             action.state, as_json(action.model_dump(mode="json")["payload"])),
+             action.state, as_json(dump(action)["payload"])),
         )  # fmt: skip
         if added:
             self._touch(action.incident_id)
@@ -185,7 +192,7 @@ class RecordsPart:
         await self.session.run(
             f"INSERT INTO events (project, {EVENT}) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (self.project, event.incident_id, event.at, event.kind, event.text, event.by,
-             as_json(event.model_dump(mode="json")["data"])),
+             as_json(dump(event)["data"])),
         )  # fmt: skip
 
     async def events(self, incident_id: str) -> list[IncidentEvent]:
