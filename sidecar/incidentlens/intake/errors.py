@@ -31,7 +31,11 @@ class LokiRefused(LokiError):
 
 
 class LokiTooHeavy(LokiError):
-    """The window holds more than Loki answers at once."""
+    """More than Loki answers at once. `page`: the page is too large, however short the window."""
+
+    def __init__(self, message: str, *, page: bool = False) -> None:
+        super().__init__(message)
+        self.page = page
 
 
 class LokiNotLoki(LokiError):

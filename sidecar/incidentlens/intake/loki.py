@@ -6,6 +6,7 @@ Paging and windows are in `paging`; this module knows nothing of cursors.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,8 +162,8 @@ class LokiClient:
         """
         body = await self._send("GET", path, params=params)
         try:
-            answer = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            answer = _lenient_json(body)
+        except (ValueError, RecursionError) as error:
             if body.lstrip()[:1] == b"{":
                 raise LokiUnavailable(f"Loki at {self.settings.url} broke off its answer to {path}") from error
             raise LokiNotLoki(self._not_loki(path, body)) from error
@@ -216,7 +217,7 @@ class LokiClient:
             ) from error
         except httpx.RemoteProtocolError as error:
             raise LokiUnavailable(f"Loki at {self.settings.url} broke off its answer to {path}: {error}") from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise LokiUnavailable(
                 f"cannot reach Loki at {self.settings.url} ({error or type(error).__name__}); "
                 "is it running, is loki.url right?"
@@ -241,7 +242,7 @@ class LokiClient:
         where = f"Loki at {self.settings.url} answered {path} with {status}: {text or 'nothing'}"
         lowered = text.lower()
         if status in (400, 413, 429, 500, 503, 504) and any(sign in lowered for sign in _TOO_HEAVY):
-            return LokiTooHeavy(where)
+            return LokiTooHeavy(where, page="max entries limit" in lowered)
         if status == 429 or status >= 500:
             return LokiUnavailable(where, _retry_after(response))
         if status == 401:
@@ -257,6 +258,24 @@ class LokiClient:
     def _not_loki(self, path: str, body: bytes) -> str:
         start = " ".join(body[:80].decode("utf-8", "replace").split())
         return f"{self.settings.url}{path} does not answer as Loki does (it begins {start!r}); is loki.url right?"
+
+
+def _lenient_json(body: bytes) -> Any:
+    """JSON, also where a string in it holds what is no Unicode: log lines may. That becomes U+FFFD."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _without_surrogates(json.loads(body.decode("utf-8", "replace")))
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+    return value
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -2,7 +2,7 @@
 
 Loki pages by time alone: a page begins at a time, and records of one time may fill it to the brim. So a page's last
 nanosecond is asked for again, what was seen is dropped, and where one nanosecond holds more than a page it is read
-from both ends and then stream by stream. What even that cannot reach is counted in `Fetched.cut`, never hidden.
+part by part (`moment`). What even that cannot reach is counted in `Fetched.cut`, never hidden.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import Any
 
 import polars as pl
 
-from incidentlens import logql
 from incidentlens.model.clock import SECOND
 from incidentlens.model.records import LINES, stream_key
 
 from .errors import LokiTooHeavy
 from .loki import LokiClient
+from .moment import Moment, entries
 
-# Below this a window is not split again: Loki's own resolution of work is about this.
+# Below this a window is not split again, but asked for in smaller pages: Loki's own resolution of work is about this.
 _SMALLEST_WINDOW = SECOND // 10
+_SMALLEST_PAGE = 10
 
 # Where the service is, when the project's own label is not on a stream.
 SERVICE_LABELS = ("service_name", "service", "app", "app_kubernetes_io_name", "job", "container", "pod")
@@ -85,9 +86,9 @@ class Window:
             while position < end:
                 page = await self._page(position, end)
                 newest = max((int(value[0]) for stream in page for value in stream["values"]), default=0)
-                full = sum(len(stream["values"]) for stream in page) >= self._limit
+                full = entries(page) >= self._limit
                 if full and newest == position:
-                    page = await self._one_moment(position)
+                    page = await self._one_moment(position, page)
                 rows, at_newest = self._rows(page, position, seen)
                 if rows.ts:
                     self.fetched.rows += len(rows.ts)
@@ -98,51 +99,36 @@ class Window:
                     position, seen = newest + 1, set()
                 else:
                     position, seen = newest, at_newest
-        except LokiTooHeavy:
+        except LokiTooHeavy as error:
             # What came before `position` is given out already, so only the rest is split.
-            rest = end - position
-            if rest <= _SMALLEST_WINDOW:
-                raise
-            self.fetched.splits += 1
-            middle = position + rest // 2
             skip = frozenset(seen)
+            middle = self._lighten(position, end, error)
             async for frame in self.read(position, middle):
                 yield _without(frame, position, skip)
             async for frame in self.read(middle, end):
                 yield frame
 
+    def _lighten(self, start: int, end: int, error: LokiTooHeavy) -> int:
+        """Where to split [start, end); where splitting does not help, `end` and smaller pages."""
+        if end - start > _SMALLEST_WINDOW and not error.page:
+            self.fetched.splits += 1
+            return start + (end - start) // 2
+        if self._limit <= _SMALLEST_PAGE:
+            raise error
+        self._limit = max(_SMALLEST_PAGE, self._limit // 2)
+        return end
+
     async def _page(self, start: int, end: int) -> list[dict[str, Any]]:
         self.fetched.pages += 1
         return await self._client.query_range(self._query, start, end, limit=self._limit)
 
-    async def _one_moment(self, ts: int) -> list[dict[str, Any]]:
-        """All records of one nanosecond that holds a page or more."""
-        both = await self._both_ends(self._query, ts)
-        if both is not None:
-            return both
-        streams: list[dict[str, Any]] = []
-        for labels in await self._client.series(logql.selector_of(self._query), ts, ts + 1):
-            narrowed = self._query
-            for name, value in labels.items():
-                narrowed = logql.with_matcher(narrowed, name, "=", value)
-            found = await self._both_ends(narrowed, ts)
-            if found is None:
-                page = await self._client.query_range(narrowed, ts, ts + 1, limit=self._limit)
-                self.fetched.cut += 1  # at least one: Loki does not say how many more
-                streams.extend(page)
-            else:
-                streams.extend(found)
+    async def _one_moment(self, ts: int, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """All records of one nanosecond that holds a page or more, `page` first."""
+        moment = Moment(self._client, self._query, ts, self._limit)
+        streams = await moment.read(page)
+        self.fetched.pages += moment.pages
+        self.fetched.cut += moment.cut
         return streams
-
-    async def _both_ends(self, query: str, ts: int) -> list[dict[str, Any]] | None:
-        """A nanosecond read forward and backward; None where the two do not meet."""
-        self.fetched.pages += 2
-        forward = await self._client.query_range(query, ts, ts + 1, limit=self._limit)
-        if _count(forward) < self._limit:
-            return forward
-        backward = await self._client.query_range(query, ts, ts + 1, limit=self._limit, direction="backward")
-        known = _keys(forward)
-        return forward + backward if known & _keys(backward) else None
 
     def _rows(
         self, page: list[dict[str, Any]], position: int, seen: set[tuple[str, str]]
@@ -172,14 +158,6 @@ class Window:
                 rows.metadata.append(stream_key(metadata) if metadata else None)
                 rows.line.append(line)
         return rows, at_newest
-
-
-def _count(page: list[dict[str, Any]]) -> int:
-    return sum(len(stream["values"]) for stream in page)
-
-
-def _keys(page: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    return {(stream_key(stream.get("stream") or {}), str(value[1])) for stream in page for value in stream["values"]}
 
 
 def _without(frame: pl.DataFrame, ts: int, seen: frozenset[tuple[str, str]]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from incidentlens.intake.alerts import AlertFormatError, read_alerts
 
 NOW = 1_763_700_000 * 10**9

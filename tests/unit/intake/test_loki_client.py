@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import orjson
 import pytest
+
 from incidentlens.intake import loki as module
 from incidentlens.intake.errors import LokiNotLoki, LokiRefused, LokiTooHeavy, LokiUnavailable
 from incidentlens.intake.loki import LokiClient, LokiSettings
@@ -119,7 +120,9 @@ async def test_a_missing_tenant_says_what_to_set():
     [
         httpx.Response(400, text="the query would read too many bytes (query: 10GB, limit: 1GB)"),
         httpx.Response(504, text="context deadline exceeded"),
-        httpx.Response(400, text="max entries limit per query exceeded, limit > max_entries_limit_per_query (6000 > 5000)"),
+        httpx.Response(
+            400, text="max entries limit per query exceeded, limit > max_entries_limit_per_query (6000 > 5000)"
+        ),
     ],
 )
 async def test_a_window_that_is_too_heavy_is_told_apart_and_not_asked_again(answer):

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from incidentlens.intake.windows import next_span
 
 S = 10**9
