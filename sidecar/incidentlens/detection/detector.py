@@ -70,11 +70,11 @@ class Detector:
             return
         clock = self._memory.clock
         for bucket, rows in steps(signed, self._settings.bucket):
-            clock.begin(bucket, self._settings.gap)
-            clock.advance(bucket, self._settings.gap)
+            clock.begin(bucket, 0, self._settings.window)
+            clock.advance(bucket)
             for row in rows:
                 self._take(bucket, row)
-        clock.advance(clock.at + self._settings.bucket, self._settings.gap)
+        clock.advance(clock.at + self._settings.bucket)
         for key in self._memory.touched_keys():
             key.flush(clock.minutes, self._half_life)
         for service in self._memory.touched_services():
@@ -85,7 +85,7 @@ class Detector:
         self._latencies.learn(signed)
         clock.base = clock.minutes
         clock.learned = True
-        clock.between_calls = clock.loose = True
+        clock.loose = True
 
     def observe(self, signed: pl.DataFrame, now: int, context: DetectionContext | None = None) -> list[Problem]:
         """Problems that began or went on in `signed` (only records not given before), at `now` (ns).
@@ -97,11 +97,13 @@ class Detector:
         self._memory.begin_call()
         clock = self._memory.clock
         alerted = {_alert_service(alert.labels) for alert in context.alerts}
+        skipped = context.skipped
         touched: dict[int, tuple[Key, Span]] = {}
         wrote: dict[tuple[str, str], Key] = {}
         for bucket, rows in steps(signed, self._settings.bucket):
-            clock.begin(bucket, self._settings.gap)
-            clock.advance(bucket, self._settings.gap)
+            clock.begin(bucket, skipped, self._settings.window)
+            skipped = 0
+            clock.advance(bucket)
             if not clock.learned and clock.minutes * MINUTE >= self._settings.warm_up:
                 clock.learned = True
             for row in rows:
@@ -109,9 +111,8 @@ class Detector:
                 wrote[(key.service, key.signature)] = key
                 if key.weight > 0 and (span := self._judge.judge(key, row, bucket, key.service in alerted)):
                     touched[id(span)] = (key, span)
-        if clock.at < now <= clock.at + self._settings.gap:  # further off it is another clock than the records'
-            clock.advance(now - now % self._settings.bucket, self._settings.gap)
-        clock.between_calls = True
+        if clock.at < now <= clock.at + self._settings.ahead:  # further off it is another clock than the records'
+            clock.advance(now - now % self._settings.bucket)
         self._prove(signed, list(touched.values()), context)
         problems = [self._problem(key, span, context) for key, span in touched.values()]
         problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))

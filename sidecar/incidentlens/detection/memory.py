@@ -25,31 +25,27 @@ class Clock:
     base: float = 0.0  # minutes that are history even where the window is not over: what was learned
     learned: bool = False  # the cold start is over
     dropped: int = 0
-    between_calls: bool = False  # the next advance crosses from one call to the next
     loose: bool = False  # what was learned last may be of any time: the next records set the clock
 
-    def advance(self, to: int, gap: int) -> None:
-        """Move to `to` (ns). A step from one call to the next that is longer than `gap` was not observed."""
-        if self.at == 0:
-            self.at = to
-        if to <= self.at:
-            self.between_calls = False
-            return
-        if not (self.between_calls and to - self.at > gap):
-            self.minutes += (to - self.at) / MINUTE
-        self.at = to
-        self.between_calls = False
+    def begin(self, first: int, skipped: int, window: int) -> None:
+        """Before records from `first` (ns) on are looked at; a baseline of another day sets no clock for them.
 
-    def begin(self, first: int, gap: int) -> None:
-        """Before records from `first` (ns) on are looked at; a baseline of a later day sets no clock for them."""
-        if self.loose and first + gap < self.at:
+        Between two calls all time counts as observed but the `skipped` part of it (ns), which nobody read.
+        """
+        if self.loose and abs(first - self.at) > window:
             self.at = first
+        elif skipped > 0 and self.at:
+            self.at = max(self.at, min(first, self.at + skipped))
         self.loose = False
 
+    def advance(self, to: int) -> None:
+        """Move to `to` (ns)."""
+        if self.at and to > self.at:
+            self.minutes += (to - self.at) / MINUTE
+        self.at = max(self.at, to)
+
     def encode(self) -> bytes:
-        return orjson.dumps(
-            [self.minutes, self.at, self.base, self.learned, self.dropped, self.between_calls, self.loose]
-        )
+        return orjson.dumps([self.minutes, self.at, self.base, self.learned, self.dropped, self.loose])
 
 
 class Memory:

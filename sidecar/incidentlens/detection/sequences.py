@@ -69,6 +69,13 @@ class Step:
             self.traces /= 2
             self.base = {name: value / 2 for name, value in self.base.items() if value >= 1}
 
+    def expected(self) -> list[tuple[str, float]]:
+        """(follower, share) of what usually follows, once there is enough history to say so."""
+        if self.traces < _MIN_BASE:
+            return []
+        least = _USUAL * self.traces
+        return [(name, count / self.traces) for name, count in self.base.items() if count >= least and name != END]
+
     def recent(self, edge: int) -> tuple[int, dict[str, int]]:
         """(traces, followers) of the window's buckets after `edge`."""
         traces, followers = 0, dict[str, int]()
@@ -125,6 +132,9 @@ class Sequences:
                 if step is None:
                     continue
                 self._slide(step, bucket)
+                if step.span is None and not step.expected():
+                    step.learn(followed.traces, followed.followers)  # nothing in it could be missed
+                    continue
                 step.window.append([bucket, followed.traces, followed.followers, followed.first, followed.came])
                 if missing := self._judge(step, bucket, followed):
                     found[id(missing.span)] = missing
@@ -197,21 +207,19 @@ class Sequences:
         return Missing(step, lost, instead, called, span) if lost else None
 
     def _begin(self, step: Step, bucket: int) -> Span | None:
-        if step.traces < _MIN_BASE:
-            return None
+        expected = step.expected()
         best: tuple[float, str, int, dict[str, int]] | None = None
         for buckets in _SCALES:
             width = self._settings.bucket * buckets or self._settings.window
             now, followers = step.recent(bucket - width)
             if now < _MIN_NOW:
                 continue
-            for follower, events in step.base.items():
-                share = events / step.traces
+            for follower, share in expected:
                 left = followers.get(follower, 0)
-                if follower == END or share < _USUAL or left > _LEFT * share * now:
+                if left > _LEFT * share * now:
                     continue
                 left += self._alike(follower, followers)
-                p = 2 * share_tail(left, now, events, step.traces)
+                p = 2 * share_tail(left, now, step.base[follower], step.traces)
                 if p <= self._settings.sequence_p and (best is None or p < best[0]):
                     best = (p, follower, now, followers)
         return self._span(step, *best) if best else None

@@ -27,7 +27,7 @@ class DetectionSettings(Value):
     slow_seconds: float = Field(default=3.0, gt=0)  # a duration to look at where there is no history
     half_life: int = Field(default=24 * HOUR, gt=0)  # of the baseline, in observed time
     warm_up: int = Field(default=30 * MINUTE, ge=0)  # observed time after which a cold start is over
-    gap: int = Field(default=5 * MINUTE, gt=0)  # a longer pause between two calls is no observed time
+    ahead: int = Field(default=30 * MINUTE, gt=0)  # a `now` further ahead of the records than this is another clock
     max_keys: int = Field(default=50_000, ge=100)  # (service, signature) pairs kept; the longest unseen go first
     max_steps: int = Field(default=20_000, ge=100)  # steps of traces kept, and open traces kept
     samples: int = Field(default=10, ge=1)
@@ -44,6 +44,7 @@ class DetectionContext(Value):
     maintenance: tuple[Maintenance, ...] = ()
     noise: frozenset[str] = frozenset()  # signatures that users call noise
     service_first_seen: Mapping[str, int] = Field(default_factory=dict)
+    skipped: int = 0  # ns of the time before these records that nobody read
     learning: bool = False  # the project is in mode learn
     new_service_grace: int = 10 * MINUTE
     deploy_grace: int = 5 * MINUTE
