@@ -55,7 +55,9 @@ def select(
     """Run a log query over [start, end), times in ns; see `evaluate.evaluate_logs`."""
     pipeline = compile_pipeline(query.stages)
     streams = source.streams(query.matchers, start, end)
-    lines = heapq.merge(*(_lines(stream, pipeline, start, end, direction) for stream in streams))
+    lines = heapq.merge(
+        *(_lines(stream, pipeline, start, end, direction, number << 48) for number, stream in enumerate(streams))
+    )
     builder = Builder(Hints(filters=pipeline.filters))
     out: dict[str, LogStream] = {}
     count = 0
@@ -74,8 +76,10 @@ def select(
     return Streams([out[shown] for shown in sorted(out)], categorize)
 
 
-def _lines(stream: Stream, pipeline: Pipeline, start: int, end: int, direction: Direction) -> Iterator[_Line]:
-    """Give a stream's lines that pass the first line filters, in the direction's order."""
+def _lines(
+    stream: Stream, pipeline: Pipeline, start: int, end: int, direction: Direction, first: int
+) -> Iterator[_Line]:
+    """Give a stream's lines that pass the first line filters, in the direction's order, numbered from `first`."""
     hashed = stream_hash(stream.labels)
     tests = pipeline.first
     backward = direction == "backward"
@@ -90,7 +94,7 @@ def _lines(stream: Stream, pipeline: Pipeline, start: int, end: int, direction: 
                 continue
         elif tests and not all(test(entry.line) for test in tests):
             continue
-        yield _Line(-entry.ts if backward else entry.ts, hashed, index, entry, stream)
+        yield _Line(-entry.ts if backward else entry.ts, hashed, first + index, entry, stream)
 
 
 def _in_order(lines: Iterable[_Line], pipeline: Pipeline, builder: Builder, *, categorize: bool) -> Iterator[_Found]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incidentlens.logql import (
+    Entry,
     LimitError,
     LogQLError,
+    Matcher,
     PipelineError,
     QueryError,
     Scalar,
+    Stream,
     Streams,
     Vector,
     evaluate_instant,
@@ -86,6 +90,15 @@ def test_newest_lines_come_first_unless_asked_otherwise_and_streams_go_by_their_
         ]
     )
     assert texts(evaluate_logs('{app=~".+"}', logs, NOON, NOON + 9, 3)) == ["a3", "a2", "b4"]
+
+
+def test_a_source_may_give_a_stream_in_several_parts() -> None:
+    class Parts:
+        def streams(self, matchers: Sequence[Matcher], start_ns: int, end_ns: int) -> list[Stream]:
+            return [Stream({"app": "a"}, [Entry(NOON, "x", {"k": "v"})]) for _ in range(3)]
+
+    assert texts(evaluate_logs('{app="a"}', Parts(), NOON, NOON + 1)) == ["x", "x", "x"]
+    assert value(evaluate_instant('sum(count_over_time({app="a"}[1m]))', Parts(), NOON)) == 3
 
 
 def test_labels_of_stream_metadata_and_parser_are_kept_apart_when_asked() -> None:
