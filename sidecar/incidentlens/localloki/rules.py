@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import re
 import sqlite3
 import threading
@@ -19,6 +20,8 @@ from .alert_template import TemplateFault, check_template
 from .gotext import GoError, format_prometheus_duration, parse_prometheus_duration
 from .goyaml import to_yaml
 from .labels import is_label_name
+
+log = logging.getLogger(__name__)
 
 _UNDECODED = "unable to decoded rule group"
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*+\Z")
@@ -209,7 +212,11 @@ class RuleStore:
         )
         self._groups: dict[str, dict[str, dict[str, RuleGroup]]] = {}
         for tenant, namespace, name, body in self._db.execute("SELECT tenant, namespace, name, body FROM groups"):
-            self._namespace(tenant, namespace)[name] = parse_group(body.encode())
+            try:
+                self._namespace(tenant, namespace)[name] = parse_group(body.encode())
+            except RuleError as error:
+                # Kept by an older version that took more: one rule must not keep all from starting.
+                log.warning("local Loki: rule group %r of tenant %r is left out: %s", name, tenant, error)
         self.version = 0
         """Counts up with every change."""
 

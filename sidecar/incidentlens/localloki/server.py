@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -40,8 +42,9 @@ def split_address(listen: str) -> tuple[str, int]:
 class _Server(uvicorn.Server):
     """uvicorn inside a program that handles its signals itself."""
 
-    def install_signal_handlers(self) -> None:
-        return
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _config(app: LocalLokiApp) -> uvicorn.Config:
@@ -130,11 +133,16 @@ def run(
     alertmanager_url: str | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve until interrupted. Raises ValueError, OSError or RuntimeError with what to do when it cannot start."""
+    """Serve until interrupted or terminated.
+
+    Raises ValueError, OSError or RuntimeError, saying what to do, when it cannot start.
+    """
     host, port = split_address(listen)
     bound = _listen(host, port)
     try:
         app = create_app(data, auth, SystemClock(), alertmanager_url, limits)
-        uvicorn.Server(_config(app)).run(sockets=[bound])
+        # uvicorn has stopped in good order by the time it gives Ctrl-C on.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(_config(app)).run(sockets=[bound])
     finally:
         bound.close()
