@@ -4,6 +4,7 @@ import asyncio
 
 import polars as pl
 import pytest
+
 from incidentlens.config.loader import builtin_runbooks
 from incidentlens.model.records import LINES, stream_key
 from incidentlens.pipeline.replay import default_project, replay_frames

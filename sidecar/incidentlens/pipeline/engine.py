@@ -7,7 +7,8 @@ from the store again when another sidecar ticked in between, or when a tick fail
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -30,7 +31,13 @@ from .situation import Situation
 
 # Cursor rows that are not a query's: `@` cannot begin a query's name.
 _GENERATION = "@generation"
+_NEWEST = "@newest"  # time of the newest record taken in
+LEARNT = "@learnt:"  # up to where a new query has been learnt from
 _TAIL = 1 * SECOND
+_FRAGMENT = SECOND // 10  # lines of one event are nearer to each other than this
+# Queries further apart than this no longer share what was seen, so that one that is refused for days costs nothing.
+APART = 15 * MINUTE
+_MAX_SERVICE = 200  # characters
 # Ended incidents are looked at for likeness this far back.
 _SIMILAR = 24 * HOUR
 
@@ -48,6 +55,9 @@ class Intake:
     until: int
     cursors: Mapping[str, int] = field(default_factory=dict)
     alerts: Sequence[Alert] = ()
+    # Where the queries stood when the lines were read: a tick that finds them elsewhere takes in nothing.
+    since: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = True  # the overlap was read too, so an event at the end may wait for the rest of its lines
     # What Loki counted for each verification that was asked about; None: count the tick's own records instead.
     counts: Mapping[str, int | None] | None = None
 
@@ -61,7 +71,18 @@ class _Memory:
     catalogue: Catalogue
     detector: Detector
     seen: dict[str, int]  # record id: ts, of the overlap
+    cursors: dict[str, int]
+    newest: int | None
     first_seen: dict[str, int]  # service: ns
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a project's queries stand. `newest` is the time of the newest record taken in (all ns)."""
+
+    cursors: dict[str, int]
+    learnt: dict[str, int]
+    newest: int | None
 
 
 class Engine:
@@ -81,25 +102,60 @@ class Engine:
         self._memory = None
 
     async def tick(self, intake: Intake) -> TickReport:
-        """Take in `intake`. Raises StoreError with nothing written; then the same intake may be given again."""
+        """Take in `intake`. Raises StoreError with nothing written; then the same intake may be given again.
+
+        Where another sidecar has moved a cursor meanwhile, nothing is written and the report says `stale`.
+        """
         began = time.perf_counter()
-        try:
-            async with self.store.transaction(self.project.name) as tx:
-                memory = await self._remember(tx)
-                report = await self._tick(tx, memory, intake)
-                memory.generation += 1
-                await tx.set_cursor(_GENERATION, memory.generation)
-        except BaseException:
-            self._memory = None  # the stages have moved on, the store has not
-            raise
+        async with self._turn() as tx:
+            if await self._moved(tx, intake.since):
+                return TickReport(until=intake.until, stale=True)
+            memory = await self._remember(tx)
+            report = await self._tick(tx, memory, intake)
+            await self._advanced(tx, memory)
         report.seconds = time.perf_counter() - began
         return report
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Transaction]:
+        """A transaction; where it fails the stages have moved on and the store has not, so they are forgotten."""
+        try:
+            async with self.store.transaction(self.project.name) as tx:
+                yield tx
+        except BaseException:
+            self._memory = None
+            self.handling.forget()
+            raise
+
+    @staticmethod
+    async def _moved(tx: Transaction, since: Mapping[str, int]) -> bool:
+        for query, at in since.items():
+            if await tx.cursor(query) != at:
+                return True
+        return False
+
+    @staticmethod
+    async def _advanced(tx: Transaction, memory: _Memory) -> None:
+        memory.generation += 1
+        await tx.set_cursor(_GENERATION, memory.generation)
+
+    async def position(self) -> Position:
+        """Where the project's queries stand in the store."""
+        async with self.store.transaction(self.project.name) as tx:
+            names = [query.name for query in self.project.queries if not query.metric]
+            at = {name: await tx.cursor(name) for name in names}
+            learnt = {name: await tx.cursor(LEARNT + name) for name in names if at[name] is None}
+            return Position(
+                cursors={name: cursor for name, cursor in at.items() if cursor is not None},
+                learnt={name: cursor for name, cursor in learnt.items() if cursor is not None},
+                newest=await tx.cursor(_NEWEST),
+            )
 
     async def sign(self, lines: pl.DataFrame) -> pl.DataFrame:
         """Read and sign `lines` (LINES) in one go, for replay: the stages after it follow slice by slice."""
         async with self.store.transaction(self.project.name) as tx:
             memory = await self._remember(tx)
-        return memory.catalogue.sign(memory.reader.read(lines))
+        return memory.catalogue.sign(memory.reader.read(_bounded(lines)))
 
     async def replay(self, signed: pl.DataFrame, intake: Intake) -> TickReport:
         """The stages from detection on, over a slice that `sign` gave."""
@@ -107,25 +163,27 @@ class Engine:
         async with self.store.transaction(self.project.name) as tx:
             return await self._advance(tx, await self._remember(tx), signed, intake, report)
 
-    async def learn(self, lines: pl.DataFrame) -> None:
-        """Take `lines` (LINES) into the baseline: nothing is found in them and nothing is told."""
-        try:
-            async with self.store.transaction(self.project.name) as tx:
-                memory = await self._remember(tx)
-                signed = memory.catalogue.sign(memory.reader.read(lines))
-                memory.detector.learn(signed)
-                await self._save_services(tx, memory, signed)
-                await self._save_stages(tx, memory, memory.detector.counts())
-                memory.generation += 1
-                await tx.set_cursor(_GENERATION, memory.generation)
-        except BaseException:
-            self._memory = None
-            raise
+    async def learn(self, lines: pl.DataFrame, cursors: Mapping[str, int] | None = None, keep: int = 0) -> None:
+        """Take `lines` (LINES) into the baseline: nothing is found in them and nothing is told.
 
-    async def start_at(self, query: str, at: int) -> None:
-        """Where a query begins, after learning."""
-        async with self.store.transaction(self.project.name) as tx:
-            await tx.set_cursor(query, at)
+        `cursors` move with it, so that learning goes on where it was broken off. Records from `keep` (ns) on are
+        remembered as seen: the first tick's overlap will bring them again.
+        """
+        async with self._turn() as tx:
+            memory = await self._remember(tx)
+            if cursors:
+                lines = self._with_ids(lines).unique("id", keep="first", maintain_order=True)
+                recent = lines.filter(pl.col("ts") >= keep)
+                lines = lines.drop("id")
+                memory.cursors.update({name: at for name, at in cursors.items() if not name.startswith("@")})
+                await self._remember_seen(tx, memory, recent, keep)
+            signed = memory.catalogue.sign(memory.reader.read(lines))
+            memory.detector.learn(signed)
+            await self._save_services(tx, memory, signed)
+            await self._save_stages(tx, memory, memory.detector.counts())
+            for name, at in (cursors or {}).items():
+                await tx.set_cursor(name, at)
+            await self._advanced(tx, memory)
 
     async def watches(self) -> list[Verification]:
         """The verifications under way."""
@@ -143,22 +201,31 @@ class Engine:
             catalogue=Catalogue(await tx.templates(), self.project.rules, max_templates=config.max_signatures),
             detector=Detector(DetectionSettings(window=config.window), await tx.detector_state()),
             seen={},
+            cursors={},
+            newest=await tx.cursor(_NEWEST),
             first_seen=await tx.service_first_seen({}),
         )
-        cursors = [await tx.cursor(query.name) for query in self.project.queries]
-        known = [cursor for cursor in cursors if cursor is not None]
-        if known:
-            since = min(known) - config.overlap
-            self._memory.seen = dict.fromkeys(await tx.seen(since), max(known))
+        for query in self.project.queries:
+            cursor = await tx.cursor(query.name)
+            if cursor is not None:
+                self._memory.cursors[query.name] = cursor
+        if self._memory.cursors:
+            edge = self._edge(self._memory)
+            self._memory.seen = dict.fromkeys(await tx.seen(edge), max(self._memory.cursors.values()))
         return self._memory
 
     async def _tick(self, tx: Transaction, memory: _Memory, intake: Intake) -> TickReport:
         report = TickReport(until=intake.until)
         lines = self._unseen(memory, intake, report)
-        events = memory.reader.read(lines.drop("id"))
-        lines, events = self._hold_back(lines, events, intake)
+        events = memory.reader.read(_bounded(lines.drop("id")))
+        if intake.whole:
+            lines, events = self._hold_back(lines, events, intake)
         signed = memory.catalogue.sign(events)
-        await self._remember_seen(tx, memory, lines, intake)
+        memory.cursors.update(intake.cursors)
+        if lines.height:
+            memory.newest = max(memory.newest or 0, int(lines["ts"][-1]))
+            await tx.set_cursor(_NEWEST, memory.newest)
+        await self._remember_seen(tx, memory, lines, self._edge(memory, intake.until))
         return await self._advance(tx, memory, signed, intake, report)
 
     async def _advance(
@@ -167,8 +234,7 @@ class Engine:
         """The stages from detection on, over `signed`, at `intake.until`."""
         now = intake.until
         await self._save_services(tx, memory, signed)
-        for alert in intake.alerts:
-            await tx.save_alert(alert)
+        await self._save_alerts(tx, intake.alerts, now)
         situation = await self._situation(tx, memory, now)
         report.records = signed.height
         problems = memory.detector.observe(signed, now, self._context(memory, situation, signed))
@@ -184,14 +250,15 @@ class Engine:
 
     # -- intake ----------------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def _with_ids(lines: pl.DataFrame) -> pl.DataFrame:
+        """The lines with what each is known by in the column `id`."""
+        ids = [record_id(stream, ts, line) for stream, ts, line in lines.select("stream", "ts", "line").iter_rows()]
+        return lines.with_columns(pl.Series("id", ids, dtype=pl.String))
+
     def _unseen(self, memory: _Memory, intake: Intake, report: TickReport) -> pl.DataFrame:
-        """The lines that were not taken in before, in order of time, with their ids in the column `id`."""
-        if intake.lines.is_empty():
-            return intake.lines.with_columns(pl.lit("", dtype=pl.String).alias("id"))
-        ids = [
-            record_id(stream, ts, line) for stream, ts, line in intake.lines.select("stream", "ts", "line").iter_rows()
-        ]
-        lines = intake.lines.with_columns(pl.Series("id", ids, dtype=pl.String))
+        """The lines that were not taken in before, in order of time, with their ids."""
+        lines = self._with_ids(intake.lines)
         fresh = lines.unique("id", keep="first", maintain_order=True)
         if memory.seen:
             fresh = fresh.filter(~pl.col("id").is_in(list(memory.seen)))
@@ -201,15 +268,16 @@ class Engine:
     def _hold_back(
         self, lines: pl.DataFrame, events: pl.DataFrame, intake: Intake
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Leave an event of many lines at the very end of the span for the next tick: its other lines may follow.
+        """Leave an event at the very end of the span for the next tick: more lines of it may follow.
 
         It is not remembered as seen, so the overlap brings it again, whole. Only once: then it is old enough.
         """
         if events.is_empty() or self.project.config.overlap < 2 * _TAIL:
             return lines, events
+        many = (pl.col("last") > pl.col("first")) | pl.col("exception").is_not_null()
         open_ended = (
-            (pl.col("ts") > intake.until - _TAIL)
-            & ((pl.col("last") > pl.col("first")) | pl.col("exception").is_not_null())
+            (pl.col("ts") > intake.until - pl.when(many).then(_TAIL).otherwise(_FRAGMENT))
+            & (pl.col("ts") < intake.until)
             & (pl.col("last") == pl.col("last").max().over("stream"))
         )
         held = events.filter(open_ended)
@@ -220,9 +288,17 @@ class Engine:
         keep = lines.with_row_index("row").join(streams.select("row"), on="row", how="anti").drop("row")
         return keep, events.filter(~open_ended)
 
-    async def _remember_seen(self, tx: Transaction, memory: _Memory, lines: pl.DataFrame, intake: Intake) -> None:
-        """Keep the ids of the overlap, and forget older ones."""
-        edge = min(intake.cursors.values(), default=intake.until) - self.project.config.overlap
+    def _edge(self, memory: _Memory, until: int = 0) -> int:
+        """The time (ns) from which on records may come again: the overlap before the cursor that is furthest behind.
+
+        Not after the newest record: a clock that ran ahead has moved the cursors past records that come only now.
+        """
+        newest = max(memory.cursors.values(), default=until)
+        oldest = max(min(memory.cursors.values(), default=until), newest - APART)
+        return min(oldest, memory.newest or oldest) - self.project.config.overlap
+
+    async def _remember_seen(self, tx: Transaction, memory: _Memory, lines: pl.DataFrame, edge: int) -> None:
+        """Keep the ids from `edge` (ns) on, and forget older ones."""
         recent = lines.filter(pl.col("ts") >= edge).select("id", "ts")
         pairs = [(str(found), int(ts)) for found, ts in recent.iter_rows()]
         await tx.add_seen(pairs, edge)
@@ -234,16 +310,16 @@ class Engine:
     async def _situation(self, tx: Transaction, memory: _Memory, now: int) -> Situation:
         policy = self.project.policy
         cooldown = round(policy.cooldown_minutes * MINUTE)
-        back = max(
-            cooldown, round(2 * policy.storm.window_minutes * MINUTE), round(policy.flapping.window_minutes * MINUTE)
-        )
+        storm = round(2 * policy.storm.window_minutes * MINUTE) + self.project.config.catch_up_step
+        back = max(cooldown, storm, round(policy.flapping.window_minutes * MINUTE))
         return Situation(
             now=now,
             live=await tx.live_incidents(now - max(cooldown, _SIMILAR)),
             decisions=await tx.recent_decisions(now - back),
             deploys=await tx.deploys(now - 2 * HOUR),
             maintenance=await tx.maintenance(now),
-            alerts=await tx.active_alerts(now),
+            # `now` lags the clock by the delay, an alert does not: one that was just sent is firing.
+            alerts=await tx.active_alerts(now + self.project.config.delay),
             watches=await tx.open_verifications(),
             first_seen=memory.first_seen,
             known_services=self._configured_services(),
@@ -278,6 +354,16 @@ class Engine:
             dependencies=self.project.config.dependencies,
         )
 
+    @staticmethod
+    async def _save_alerts(tx: Transaction, alerts: Sequence[Alert], now: int) -> None:
+        """A metric that stays above its bound is one alert: it keeps the time at which it began."""
+        if not alerts:
+            return
+        began = {alert.fingerprint: alert.starts_at for alert in await tx.active_alerts(now)}
+        for alert in alerts:
+            starts_at = min(alert.starts_at, began.get(alert.fingerprint, alert.starts_at))
+            await tx.save_alert(alert.model_copy(update={"starts_at": starts_at}))
+
     async def _save_services(self, tx: Transaction, memory: _Memory, signed: pl.DataFrame) -> None:
         if signed.is_empty():
             return
@@ -290,3 +376,8 @@ class Engine:
         await tx.save_templates(memory.catalogue.changed())
         await tx.add_counts(counts)
         await tx.save_detector_state(memory.detector.changed_state())
+
+
+def _bounded(lines: pl.DataFrame) -> pl.DataFrame:
+    """Services are labels, and a label may be as long as Loki allows: what names a row of the store may not."""
+    return lines.with_columns(pl.col("service").str.head(_MAX_SERVICE))

@@ -48,6 +48,10 @@ class Handling:
         self._sequence = 0
         self._counts: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
 
+    def forget(self) -> None:
+        """A tick failed: what was counted in it is counted again."""
+        self._counts.clear()
+
     async def handle(
         self,
         tx: Transaction,

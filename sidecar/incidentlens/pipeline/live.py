@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -25,10 +25,11 @@ from incidentlens.intake.windows import Span, next_span
 from incidentlens.model.clock import SECOND, Clock
 from incidentlens.model.decisions import Alert
 from incidentlens.model.records import LINES, empty
+from incidentlens.model.times import utc
 from incidentlens.store.base import Store, StoreError
 
 from . import metrics
-from .engine import Engine, Intake
+from .engine import APART, LEARNT, Engine, Intake, Position
 from .report import TickReport
 
 log = logging.getLogger(__name__)
@@ -73,121 +74,169 @@ class ProjectRunner:
         self._client = client or LokiClient(project.loki)
         self.engine = Engine(project, store, clock)
         self._turn = asyncio.Lock()
+        self._next: Project | None = None
 
     async def close(self) -> None:
         """Let a run under way finish, then hang up."""
         async with self._turn:
             await self._client.close()
 
-    async def run(self) -> None:
-        """Take in what is new, in as many bounded steps as it needs. Errors are counted and kept in `health`."""
+    async def run(self, *, alerted: bool = False) -> None:
+        """Take in what is new, in as many bounded steps as it needs. Errors are counted and kept in `health`.
+
+        `alerted`: an alert has come, so there is a tick even where Loki does not answer.
+        """
         async with self._turn:
             try:
                 for _ in range(_STEPS_A_RUN):
-                    if not await self._step():
+                    await self._take_over()
+                    if not await self._step(alerted=alerted):
                         break
                 self._well()
             except (LokiError, StoreError) as error:
                 self._ill(error)
+            except Exception as error:
+                log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
+                self._ill(error)
 
     def replace(self, project: Project) -> None:
-        """A reloaded configuration: used from the next run on."""
+        """A reloaded configuration: used from the next step on, never in the middle of one."""
+        self._next = project
+
+    @property
+    def wanted(self) -> Project:
+        """The configuration that is in force, or is about to be."""
+        return self._next or self.project
+
+    async def _take_over(self) -> None:
+        if self._next is None:
+            return
+        project, self._next = self._next, None
         if project.loki != self.project.loki:
-            old, self._client = self._client, LokiClient(project.loki)
-            task = asyncio.get_running_loop().create_task(old.close())
-            task.add_done_callback(lambda _: None)
+            await self._client.close()
+            self._client = LokiClient(project.loki)
         self.project = project
         self.engine.configure(project)
 
-    async def _step(self) -> bool:
+    async def _step(self, *, alerted: bool = False) -> bool:
         """One step; True while there is more past to catch up."""
         config, now = self.project.config, self._clock.now()
-        await self._start_if_new(now)
+        position = await self._position(now)
         spans: dict[str, Span] = {}
         frames: list[pl.DataFrame] = []
         problems: list[LokiError] = []
+        furthest = max(position.cursors.values(), default=0)
+        whole = True
         for query in self.project.queries:
             if query.metric:
                 continue
+            cursor = self._start(position.cursors[query.name], position.newest, now)
+            apart = furthest - cursor > APART  # then what it has seen is no longer known
             span = next_span(
-                self.health.cursors[query.name],
-                now,
-                delay=config.delay,
-                overlap=config.overlap,
-                step=config.catch_up_step,
+                cursor, now, delay=config.delay, overlap=0 if apart else config.overlap, step=config.catch_up_step
             )
             if span is None:
                 continue
             try:
-                read, cursor = await self._fetch(query, span)
+                read, reached = await self._fetch(query, span, cursor)
             except LokiError as error:
                 problems.append(error)  # the other queries go on; this one is read again from where it stands
                 continue
+            whole = whole and not apart
             frames.extend(read)
-            spans[query.name] = Span(span.start, cursor, cursor, max(0, now - config.delay - cursor))
-        alerts = await self._metric_alerts(now)
-        if spans or alerts or not problems:
+            spans[query.name] = Span(span.start, reached, reached, max(0, now - config.delay - reached))
+        alerts = await self._metric_alerts(now, problems)
+        catching_up = any(span.catching_up for span in spans.values())
+        stale = False
+        if spans or alerts or alerted or not problems:
             until = min((span.end for span in spans.values()), default=now - config.delay)
-            catching_up = any(span.catching_up for span in spans.values())
             intake = Intake(
                 lines=pl.concat(frames) if frames else empty(LINES),
                 until=until if catching_up else max(until, now - config.delay),
                 cursors={name: span.cursor for name, span in spans.items()},
+                since=position.cursors,
+                whole=whole,
                 alerts=alerts,
                 counts=await self._watched_counts(now, catching_up=catching_up),
             )
             report = await self.engine.tick(intake)
-            self.health.cursors.update(intake.cursors)
-            self.health.last_tick = now
-            self.health.records += report.records
-            metrics.observe_tick(self.project.name, report, now - until)
-            if self._on_tick:
-                await self._on_tick(report)
+            stale = report.stale
+            if not stale:
+                await self._ticked(intake, report, now, now - until)
         if problems:
             raise problems[0]
-        return any(span.catching_up for span in spans.values())
+        return catching_up or stale
 
-    async def _start_if_new(self, now: int) -> None:
-        """Find the cursors; at the very first start learn from the past first, and tell nothing of it."""
-        if all(query.metric or query.name in self.health.cursors for query in self.project.queries):
-            return
-        async with self._store.transaction(self.project.name) as tx:
-            for query in self.project.queries:
-                cursor = None if query.metric else await tx.cursor(query.name)
-                if cursor is not None:
-                    self.health.cursors[query.name] = cursor
-        new = [query for query in self.project.queries if not query.metric and query.name not in self.health.cursors]
-        for query in new:
-            await self._learn(query, now)
+    async def _ticked(self, intake: Intake, report: TickReport, now: int, lag: int) -> None:
+        self.health.cursors.update(intake.cursors)
+        self.health.last_tick = now
+        self.health.records += report.records
+        metrics.observe_tick(self.project.name, report, lag)
+        if self._on_tick:
+            await self._on_tick(report)
 
-    async def _learn(self, query: Query, now: int) -> None:
+    def _start(self, cursor: int, newest: int | None, now: int) -> int:
+        """The cursor, or the newest record where the clock had run ahead and moved the cursor into the future.
+
+        What is written between the two would never be read. While the clock is behind the newest record too, it is
+        the one that is wrong, and nothing is read until it has passed the cursor.
+        """
         config = self.project.config
-        end = now - config.delay - min(_UNLEARNT_WINDOWS * config.window, config.look_back // 2)
-        position = max(0, now - config.look_back)
-        budget = 4 * config.max_records_per_tick
-        log.info(
-            "%s/%s: first start, learning from the last %d s", self.project.name, query.name, (now - position) // SECOND
-        )
-        while position < end and budget > 0:
-            until = min(end, position + config.catch_up_step)
-            window = Window(self._client, query.logql, config.service_label, self.project.page_limit)
-            async for frame in window.read(position, until):
-                budget -= frame.height
-                await self.engine.learn(frame)
-            position = until
-        await self.engine.start_at(query.name, end)
-        self.health.cursors[query.name] = end
+        ahead = cursor - (now - config.delay) > config.overlap
+        if ahead and newest is not None and newest < now - config.delay:
+            log.warning("%s: the clock was set back; reading again from the newest record on", self.project.name)
+            return newest
+        return cursor
 
-    async def _fetch(self, query: Query, span: Span) -> tuple[list[pl.DataFrame], int]:
-        """The span's frames and where the query then stands: earlier than the span's end where the bound was met."""
+    async def _position(self, now: int) -> Position:
+        """Where the queries stand; at the very first start learn from the past first, and tell nothing of it."""
+        position = await self.engine.position()
+        new = [query for query in self.project.queries if not query.metric and query.name not in position.cursors]
+        if new:
+            await self._learn(new, position.learnt, now)
+            position = await self.engine.position()
+        self.health.cursors = dict(position.cursors)
+        return position
+
+    async def _learn(self, queries: Sequence[Query], learnt: Mapping[str, int], now: int) -> None:
+        """Learn from the past of new queries, step by step: what is broken off goes on where it was."""
+        config = self.project.config
+        names = [query.name for query in queries]
+        end = now - config.delay - min(_UNLEARNT_WINDOWS * config.window, config.look_back // 2)
+        at = max(0, min((learnt.get(name, now - config.look_back) for name in names), default=0))
+        budget = 4 * config.max_records_per_tick
+        log.info("%s: first start of %s, learning from %s on", self.project.name, ", ".join(names), utc(at))
+        while True:
+            until = min(end, at + config.catch_up_step)
+            frames = []
+            for query in queries:
+                read, reached = await self._fetch(query, Span(at, until, until, 0), at)
+                frames += read
+                until = min(until, reached)
+            lines = pl.concat(frames).filter(pl.col("ts") < until) if frames else empty(LINES)
+            budget -= lines.height
+            done = until >= end or budget <= 0
+            moved = dict.fromkeys(names, end) if done else {LEARNT + name: until for name in names}
+            await self.engine.learn(lines, moved, keep=end - config.overlap)
+            if done:
+                break
+            at = until
+        if until < end:
+            log.warning("%s: too much to learn from all; nothing of %s to %s", self.project.name, utc(until), utc(end))
+
+    async def _fetch(self, query: Query, span: Span, after: int) -> tuple[list[pl.DataFrame], int]:
+        """The span's frames and where the query then stands: earlier than the span's end where the bound was met.
+
+        What lies before `after` is the overlap and does not count for the bound.
+        """
         window = Window(self._client, query.logql, self.project.config.service_label, self.project.page_limit)
         frames, rows, cursor = [], 0, span.cursor
         bound = self.project.config.max_records_per_tick
         async for frame in window.read(span.start, span.end):
             frames.append(frame)
-            rows += frame.height
             newest = int(frame["ts"][-1])
-            if rows >= bound and newest > self.health.cursors[query.name]:
+            rows += int((frame["ts"] >= after).sum())
+            if rows >= bound and newest > after:
                 # Records of that very time may follow: it is read again, and what was seen is dropped.
                 cursor = newest
                 break
@@ -195,14 +244,19 @@ class ProjectRunner:
         metrics.observe_fetch(self.project.name, query.name, window.fetched)
         return frames, cursor
 
-    async def _metric_alerts(self, now: int) -> list[Alert]:
+    async def _metric_alerts(self, now: int, problems: list[LokiError]) -> list[Alert]:
         """Each series of a metric query above its bound, as an alert that lasts two intervals."""
         alerts = []
         for query in self.project.queries:
             if not query.metric or query.above is None:
                 continue
             at = now - self.project.config.delay
-            for series in await self._client.query_vector(query.logql, at):
+            try:
+                vector = await self._client.query_vector(query.logql, at)
+            except LokiError as error:
+                problems.append(error)
+                continue
+            for series in vector:
                 value = float(series["value"][1])
                 if not value > query.above:
                     continue
@@ -215,7 +269,7 @@ class ProjectRunner:
                         starts_at=at,
                         ends_at=now + 2 * self.project.config.interval,
                         labels=labels,
-                        annotations={"summary": f"{query.name} is {value:g}, above {query.above:g}"},
+                        annotations={"summary": f"{query.name} is above {query.above:g}", "value": f"{value:g}"},
                         query=query.logql,
                     )
                 )
@@ -287,7 +341,7 @@ class Sidecar:
 
     async def poke(self, project: str) -> None:
         """Run the project now, not at its next tick."""
-        await self.runners[project].run()
+        await self.runners[project].run(alerted=True)
 
     async def first_run(self, project: str) -> None:
         """Wait until the project has been read for the first time; its error stays in `health`."""
@@ -303,7 +357,7 @@ class Sidecar:
             if runner is None:
                 self._add(project)
                 continue
-            changed = project.config.interval != runner.project.config.interval
+            changed = project.config.interval != runner.wanted.config.interval
             runner.replace(project)
             if changed:
                 self._scheduler.reschedule_job(name, trigger="interval", seconds=project.config.interval / SECOND)

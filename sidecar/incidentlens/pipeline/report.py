@@ -14,6 +14,7 @@ class TickReport:
     until: int
     records: int = 0
     duplicates: int = 0
+    stale: bool = False  # another sidecar was faster: nothing was taken in
     problems: int = 0
     suppressed: int = 0
     open_incidents: int = 0

@@ -1,5 +1,7 @@
 """The span a query reads next."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ def test_an_hour_of_standstill_is_caught_up_in_bounded_steps_without_a_gap():
         spans.append(span)
         cursor = span.cursor
     assert len(spans) == 12
-    assert all(later.start == earlier.end for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(later.start == earlier.end for earlier, later in itertools.pairwise(spans))
     assert spans[-1].end == now - 2 * S
     assert [span.catching_up for span in spans] == [True] * 11 + [False]
 
