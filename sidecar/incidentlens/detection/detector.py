@@ -303,7 +303,7 @@ class Detector:
             text = alert.annotations.get("summary") or alert.annotations.get("description") or alert.name
             names = self._service_names(context)
             yield Problem(
-                id=f"p_alert_{alert.fingerprint}",
+                id=f"p_alert_{alert.fingerprint}_{alert.starts_at}",
                 project=context.project,
                 service=service,
                 signature=f"alert:{alert.name}",

@@ -140,7 +140,7 @@ def _deploys(incident: Incident, context: EvidenceContext) -> Iterator[EvidenceI
 
 
 def _alerts(incident: Incident, alerts: Iterable[Alert]) -> Iterator[EvidenceItem]:
-    own = {problem.id.removeprefix("p_alert_") for problem in incident.problems if problem.id.startswith("p_alert_")}
+    own = {problem.id for problem in incident.problems}
     services = set(incident.services)
     for alert in alerts:
         service = next(
@@ -149,7 +149,7 @@ def _alerts(incident: Incident, alerts: Iterable[Alert]) -> Iterator[EvidenceIte
         during = alert.starts_at <= incident.last_seen + MINUTE and (
             alert.ends_at is None or alert.ends_at >= incident.onset - MINUTE
         )
-        if alert.fingerprint in own or (during and service in services):
+        if f"p_alert_{alert.fingerprint}_{alert.starts_at}" in own or (during and service in services):
             said = alert.annotations.get("summary") or alert.annotations.get("description") or ""
             yield EvidenceItem(
                 id=f"alert_{alert.fingerprint}",

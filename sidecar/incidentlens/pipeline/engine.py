@@ -176,7 +176,7 @@ class Engine:
                 recent = lines.filter(pl.col("ts") >= keep)
                 lines = lines.drop("id")
                 memory.cursors.update({name: at for name, at in cursors.items() if not name.startswith("@")})
-                await self._remember_seen(tx, memory, recent, keep)
+                await self._remember_seen(tx, memory, recent, min(keep, self._edge(memory, keep)))
             signed = memory.catalogue.sign(memory.reader.read(lines))
             memory.detector.learn(signed)
             await self._save_services(tx, memory, signed)
@@ -272,12 +272,15 @@ class Engine:
 
         It is not remembered as seen, so the overlap brings it again, whole. Only once: then it is old enough.
         """
-        if events.is_empty() or self.project.config.overlap < 2 * _TAIL:
+        overlap = self.project.config.overlap
+        if events.is_empty() or overlap < 2 * _TAIL:
             return lines, events
+        again = max(intake.cursors.values(), default=intake.until) - overlap  # what is read again by every query
         many = (pl.col("last") > pl.col("first")) | pl.col("exception").is_not_null()
         open_ended = (
             (pl.col("ts") > intake.until - pl.when(many).then(_TAIL).otherwise(_FRAGMENT))
             & (pl.col("ts") < intake.until)
+            & (pl.col("ts") >= again)
             & (pl.col("last") == pl.col("last").max().over("stream"))
         )
         held = events.filter(open_ended)

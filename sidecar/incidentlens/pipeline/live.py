@@ -157,7 +157,7 @@ class ProjectRunner:
                 since=position.cursors,
                 whole=whole,
                 alerts=alerts,
-                counts=await self._watched_counts(now, catching_up=catching_up),
+                counts={} if catching_up else await self._watched_counts(now, problems),
             )
             report = await self.engine.tick(intake)
             stale = report.stale
@@ -275,16 +275,21 @@ class ProjectRunner:
                 )
         return alerts
 
-    async def _watched_counts(self, now: int, *, catching_up: bool) -> Mapping[str, int | None]:
-        """What each watched incident's own LogQL counts since its last look; None where Loki cannot say."""
-        if catching_up:
-            return {}  # the past is being read: the verifier looks again when it is up to date
+    async def _watched_counts(self, now: int, problems: Sequence[LokiError]) -> Mapping[str, int | None]:
+        """What each watched incident's own LogQL counts since its last look; None where Loki cannot say.
+
+        Not asked while the past is being caught up: the verifier looks again when it is up to date.
+        """
+        away = any(error.retry for error in problems)
         counts: dict[str, int | None] = {}
         for watch in await self.engine.watches():
             since = watch.checks[-1].at if watch.checks else watch.started_at
             until = now - self.project.config.delay
             # Without a query the tick's own records are counted (`watching.look`); Loki counts by the millisecond.
             if not watch.query or until - since < _MILLISECOND:
+                continue
+            if away:
+                counts[watch.id] = None
                 continue
             try:
                 counts[watch.id] = await self._count(watch.query, since, until)

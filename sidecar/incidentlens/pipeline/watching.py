@@ -9,6 +9,7 @@ from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import SignatureCount
+from incidentlens.model.terms import ProblemKind
 from incidentlens.policy.model import Policy
 from incidentlens.verification import watch
 
@@ -33,6 +34,9 @@ def look(
         count = watched[verification.id]
     else:
         return None
+    # An alert that goes on firing is no quiet, whatever the lines say; it is told once a tick.
+    if count is not None and any(p.kind is ProblemKind.ALERT and p.last_seen >= now for p in incident.problems):
+        count = max(count, 1)
     since = verification.checks[-1].at if verification.checks else verification.started_at
     return watch(verification, above_usual(incident, count, now - since), now, incident, policy)
 
