@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from builders import T0
 
+from builders import T0
 from incidentlens.api.app import create_app
 from incidentlens.config.loader import Loaded, load_config
 from incidentlens.model.clock import MINUTE, ManualClock

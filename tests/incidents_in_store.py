@@ -17,7 +17,6 @@ from builders import (
     make_template,
     make_verification,
 )
-
 from incidentlens.model.analysis import Claim, Finding, RunbookMatch
 from incidentlens.model.clock import SECOND
 from incidentlens.model.decisions import Check

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_app import SHOP_EDITOR, SHOP_VIEWER, Api, load
 
+from api_app import SHOP_EDITOR, SHOP_VIEWER, Api, load
 from incidentlens.store.postgres import PostgresStore
 
 

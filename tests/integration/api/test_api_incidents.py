@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import httpx
-import pytest
+
 from api_app import Api
 from builders import T0, make_decision, make_problem, make_verification
-from incidents_in_store import PAY, POOL, put, two_problems
-
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
 from incidentlens.model.terms import Mode, Severity, Status
+from incidents_in_store import PAY, POOL, put, two_problems
 
 PARTS = ("evidence", "actions", "investigation", "timeline", "verification", "decisions", "report")
 
@@ -27,7 +26,10 @@ async def test_an_incident_is_listed_and_given_with_all_its_parts(api: Api, view
     assert evidence["items"][0]["text"] == "ERROR connection pool exhausted (1)"
     assert (await viewer.get("/api/incidents/i1/actions")).json()["items"][0]["kind"] == "notify"
     assert (await viewer.get("/api/incidents/i1/investigation")).json()["analysis"]["claims"][0]["evidence"]
-    assert [e["kind"] for e in (await viewer.get("/api/incidents/i1/timeline")).json()["items"]] == ["opened", "decided"]
+    assert [e["kind"] for e in (await viewer.get("/api/incidents/i1/timeline")).json()["items"]] == [
+        "opened",
+        "decided",
+    ]
     assert (await viewer.get("/api/incidents/i1/verification")).json()["items"][0]["checks"][0]["count"] == 12
 
 
@@ -85,16 +87,17 @@ async def test_pages_follow_each_other_without_a_gap_or_a_double(api: Api, viewe
     found: list[str] = []
     cursor = None
     while True:
-        page = (await viewer.get("/api/incidents", params={"limit": 3, **({"cursor": cursor} if cursor else {})})).json()
+        page = (
+            await viewer.get("/api/incidents", params={"limit": 3, **({"cursor": cursor} if cursor else {})})
+        ).json()
         found += [item["id"] for item in page["items"]]
         if not (cursor := page["next_cursor"]):
             break
     assert found == [f"i{number}" for number in reversed(range(7))]
 
 
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
+async def test_a_wrong_query_is_one_sentence_that_says_what_is_allowed(viewer: httpx.AsyncClient) -> None:
+    for query, said in (
         ("limit=501", "limit"),
         ("limit=0", "limit"),
         ("status=opne", "allowed: open"),
@@ -103,22 +106,18 @@ async def test_pages_follow_each_other_without_a_gap_or_a_double(api: Api, viewe
         ("sort=beauty", "allowed: last_seen"),
         ("order=up", "order"),
         (f"q={'x' * 301}", "q"),
-    ],
-)
-async def test_a_wrong_query_is_one_sentence_that_says_what_is_allowed(
-    viewer: httpx.AsyncClient, query: str, said: str
-) -> None:
-    answer = await viewer.get(f"/api/incidents?{query}")
-    assert answer.status_code in (400, 422)
-    assert set(answer.json()) == {"error"}
-    assert said in answer.json()["error"]
+    ):
+        answer = await viewer.get(f"/api/incidents?{query}")
+        assert answer.status_code in (400, 422), query
+        assert set(answer.json()) == {"error"}
+        assert said in answer.json()["error"]
 
 
-@pytest.mark.parametrize("part", ["", *PARTS])
-async def test_an_incident_that_is_not_there_is_404(viewer: httpx.AsyncClient, part: str) -> None:
-    answer = await viewer.get(f"/api/incidents/nothing/{part}".rstrip("/"))
-    assert answer.status_code == 404
-    assert "there is no incident 'nothing' in project shop" in answer.json()["error"]
+async def test_an_incident_that_is_not_there_is_404(viewer: httpx.AsyncClient) -> None:
+    for part in ("", *PARTS):
+        answer = await viewer.get(f"/api/incidents/nothing/{part}".rstrip("/"))
+        assert answer.status_code == 404, part
+        assert "there is no incident 'nothing' in project shop" in answer.json()["error"]
 
 
 async def test_a_person_closes_ignores_and_reopens(api: Api, editor: httpx.AsyncClient) -> None:
@@ -191,7 +190,8 @@ async def test_open_alerts_are_the_told_and_unresolved(api: Api, editor: httpx.A
     assert rows == [
         {
             "incident_id": "i1", "project": "shop", "service": "db", "severity": "high", "disposition": "NEEDS_ONCALL",
-            "title": "Connection pool exhausted in db", "runbook": "db-pool-exhausted", "summary": "no pool", "value": 1,
+            "title": "Connection pool exhausted in db", "runbook": "db-pool-exhausted", "summary": "no pool",
+            "value": 1,
         }
     ]  # fmt: skip
     await editor.post("/api/incidents/i1/close")

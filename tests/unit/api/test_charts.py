@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import re
 
-from builders import T0, make_verification
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from builders import T0, make_verification
 from incidentlens.api.pages import charts
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
 from incidentlens.model.decisions import Check
@@ -30,7 +31,10 @@ def test_a_sparklines_label_is_text() -> None:
 
 
 def test_severities_are_stacked() -> None:
-    series = [Bucket(at=T0, opened=3, by_severity={Severity.CRITICAL: 1, Severity.LOW: 2}), Bucket(at=T0 + HOUR, opened=0, by_severity={})]
+    series = [
+        Bucket(at=T0, opened=3, by_severity={Severity.CRITICAL: 1, Severity.LOW: 2}),
+        Bucket(at=T0 + HOUR, opened=0, by_severity={}),
+    ]
     drawn = charts.opened(series, "opened")
     assert "fill-critical" in drawn
     assert "fill-low" in drawn

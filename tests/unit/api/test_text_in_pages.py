@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
+
 from incidentlens.api.pages.text import age, ago, clock_time, iso, length, log_text, prose, template_text, visible, when
 from incidentlens.model.clock import DAY, HOUR, MINUTE, SECOND
-from markupsafe import Markup
 
 T = 1_750_000_000 * SECOND
 
