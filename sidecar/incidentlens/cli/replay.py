@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from incidentlens.config.loader import Loaded, Project
 
 
+_SHOWN = 20
+
+
 def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
 
@@ -62,16 +65,21 @@ def replay(
 
     try:
         chosen = _project(config, project, service_label, tenant, loki, query)
-        source = _loki(chosen, span) if from_loki else _files(records, chosen.config.service_label)
-        learned = _files(baseline, chosen.config.service_label)
-        result = asyncio.run(_replay(chosen, source, learned))
+        label = chosen.config.service_label
+        past = _Past(chosen, span) if from_loki else None
+        if past is not None:
+            result = asyncio.run(_replay(chosen, past.to_replay(), past.to_learn()))
+        else:
+            result = asyncio.run(_replay(chosen, _files(records, label), _files(baseline, label)))
     except (LokiError, FileError, YamlError, OSError) as error:
         fail(str(error))
     if as_json:
         print_json(result.result)
         return
     _show(result)
-    if from_loki:
+    if past is not None:
+        if past.note:
+            talk.print(past.note, markup=False)
         talk.print("Next: incidentlens serve   (in shadow mode: decides and shows everything, sends nothing)")
 
 
@@ -118,28 +126,67 @@ def _files(paths: list[Path], service_label: str) -> Iterator[pl.DataFrame]:
         yield from read_records(path, service_label=service_label)
 
 
-async def _loki(project: Project, span: int) -> AsyncIterator[pl.DataFrame]:
-    """Every log query's past, step by step in order of time."""
-    import polars as pl
+class _Past:
+    """A Loki's past in two parts: what is only learnt from, then what is replayed. Read in that order.
 
-    from incidentlens.intake.loki import LokiClient
-    from incidentlens.intake.paging import Window
+    The look-back before the span is learnt from, as at a sidecar's first start. Where Loki has nothing of it, the
+    first quarter of what it has (at most a look-back) is learnt from instead, and that is said.
+    """
 
-    step = project.config.catch_up_step
-    async with LokiClient(project.loki) as client:
-        end = time.time_ns() - project.config.delay
-        position = end - span
-        while position < end:
-            until = min(end, position + step)
-            frames = []
-            for query in project.queries:
-                if query.metric:
-                    continue
-                window = Window(client, query.logql, project.config.service_label, project.page_limit)
-                frames += [frame async for frame in window.read(position, until)]
-            if frames:
-                yield pl.concat(frames).unique(["ts", "stream", "line"], maintain_order=True).sort("ts")
-            position = until
+    def __init__(self, project: Project, span: int) -> None:
+        self._project = project
+        self._end = time.time_ns() - project.config.delay
+        self._begin = self._end - span
+        self.note = ""
+
+    async def to_learn(self) -> AsyncIterator[pl.DataFrame]:
+        look_back = self._project.config.look_back
+        rows = 0
+        async for frame in self._read(self._begin - look_back, self._begin):
+            rows += frame.height
+            yield frame
+        if rows:
+            return
+        until = 0
+        async for frame in self._read(self._begin, self._end):
+            if not until:
+                first = int(frame["ts"][0])
+                until = first + min(look_back, (self._end - first) // 4)
+                self.note = (
+                    f"Loki has nothing older than {_when(first)}: what came before {_when(until)} was only learnt from"
+                )
+            part = frame.filter(frame["ts"] < until)
+            if part.height:
+                yield part
+            if part.height < frame.height:
+                break
+        self._begin = max(self._begin, until)
+
+    async def to_replay(self) -> AsyncIterator[pl.DataFrame]:
+        async for frame in self._read(self._begin, self._end):
+            yield frame
+
+    async def _read(self, begin: int, end: int) -> AsyncIterator[pl.DataFrame]:
+        """Every log query's lines, step by step in order of time."""
+        import polars as pl
+
+        from incidentlens.intake.loki import LokiClient
+        from incidentlens.intake.paging import Window
+
+        project = self._project
+        async with LokiClient(project.loki) as client:
+            position = begin
+            while position < end:
+                until = min(end, position + project.config.catch_up_step)
+                frames = []
+                for query in project.queries:
+                    if query.metric:
+                        continue
+                    window = Window(client, query.logql, project.config.service_label, project.page_limit)
+                    frames += [frame async for frame in window.read(position, until)]
+                if frames:
+                    yield pl.concat(frames).unique(["ts", "stream", "line"], maintain_order=True).sort("ts")
+                position = until
 
 
 async def _replay(project: Project, source: Any, baseline: Any) -> Any:
@@ -163,7 +210,7 @@ async def _replay(project: Project, source: Any, baseline: Any) -> Any:
 def _show(found: Any) -> None:
     incidents = found.result["incidents"]
     told = [one for one in incidents if one["decision"] and one["decision"]["told"]]
-    for one in incidents:
+    for one in incidents[:_SHOWN]:
         root = one["root_cause"] or {}
         heading = Text(f"{one['disposition']:<13}{one['severity']:<9}")
         heading.append(one["title"], style="bold")
@@ -179,8 +226,9 @@ def _show(found: Any) -> None:
         f"{found.records} records: {len(incidents)} incidents, {len(told)} would have been told, "
         f"{quiet} only observed; {found.suppressed} of {found.problems} problem updates were suppressed"
     )
-    if found.result["left_out"]:
-        talk.print(f"{found.result['left_out']} less important incidents are not shown")
+    hidden = len(incidents) - _SHOWN + found.result["left_out"]
+    if hidden > 0:
+        talk.print(f"{hidden} less important incidents are not shown; --json has more")
 
 
 def _when(ts: int) -> str:

@@ -82,9 +82,9 @@ def _query_comment(found: Discovery) -> list[str]:
         lines.append("      # so only lines that may fail are fetched.")
     source = {
         "detected_level": "Loki detects them (detected_level)",
-        "text": "only in the text, where IncidentLens reads them",
-    }.get(found.level_from, f"in the label {found.level_from}")
-    lines.append(f"      # Levels are {source}.")
+        "text": "only in the text, IncidentLens reads them there",
+    }.get(found.level_from, f"the label {found.level_from} has them")
+    lines.append(f"      # Levels: {source}.")
     if found.probes:
         lines.append("      # Health checks are left out: they are noise here.")
     lines += [f"      # Note: {note}" for note in found.notes]

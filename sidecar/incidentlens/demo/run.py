@@ -26,7 +26,7 @@ from incidentlens.store.postgres import PostgresStore
 
 from . import configuration
 from .screen import Screen
-from .stack import DemoError, Stack, stack
+from .stack import WEB_PORT, DemoError, Stack, stack
 from .story import Story, seconds_after
 
 _HISTORY_MINUTES = 20.0
@@ -74,7 +74,8 @@ async def _play(options: Options, scenario: Scenario, parts: Stack, screen: Scre
         story = Story(store, configuration.PROJECT, screen)
         sidecar = Sidecar(loaded, store, clock, on_tick=story.tell)
         address = await serve_in_background(running, loaded, store, sidecar, clock)
-        screen.say(f"web page: {address}", style="bold")
+        taken = "" if parts.web_port == WEB_PORT else f"   (port {WEB_PORT} is taken)"
+        screen.say(f"web page: {address}{taken}", style="bold")
         await sidecar.start()
         running.push_async_callback(sidecar.stop)
         await sidecar.first_run(configuration.PROJECT)

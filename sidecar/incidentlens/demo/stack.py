@@ -19,6 +19,8 @@ from pathlib import Path
 from incidentlens.intake.loki import LokiClient, LokiSettings
 from incidentlens.store.embedded import EmbeddedPostgres
 
+WEB_PORT = 8095
+LOKI_PORT = 3100
 _START_WAIT_S = 30.0
 
 
@@ -37,7 +39,7 @@ class Stack:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted`, or a free port where that one is taken."""
+    """`wanted`, or a free port of 127.0.0.1 where that one is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,7 +63,7 @@ async def stack(loki: str | None, database: str | None, keep: bool) -> AsyncIter
             loki_url = loki or await _local_loki(started, folder)
         finally:
             database_url = await postgres
-        yield Stack(folder, loki_url, database_url, free_port(8095))
+        yield Stack(folder, loki_url, database_url, free_port(WEB_PORT))
 
 
 def _folder(keep: bool) -> Path:
@@ -83,7 +85,7 @@ async def _database(started: contextlib.AsyncExitStack, folder: Path, given: str
 
 async def _local_loki(started: contextlib.AsyncExitStack, folder: Path) -> str:
     """The local Loki in a process of its own: its queries must not hold up the screen."""
-    port = free_port(3100)
+    port = free_port(LOKI_PORT)
     url = f"http://127.0.0.1:{port}"
     command = ["-m", "incidentlens.cli.main", "local-loki", "--listen", f"127.0.0.1:{port}", "--data"]
     log_path = folder / "loki.log"

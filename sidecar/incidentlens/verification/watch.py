@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import xxhash
 
-from incidentlens.model.clock import MINUTE
+from incidentlens.model.clock import MINUTE, SECOND
 from incidentlens.model.decisions import Check, Decision, Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import Disposition, Outcome
@@ -26,6 +26,8 @@ RELAPSE_FACTOR = 1.5  # each time it comes back, it must be quiet for half as lo
 MAX_QUIET = 4.0  # but never, by coming back, for more than four times the quiet time that is usual
 FIRING_LIMIT = 60 * MINUTE  # a watch that finds no quiet for so long ends as still firing; another may begin
 ASK_LIMIT = 15 * MINUTE  # without an answer for so long it ends as inconclusive
+RECENT = 2 * MINUTE  # what "lately" is for growth
+FASTER = 2.0  # times the rate it was analysed at: less is no growth
 MIN_GROWTH = 20  # records: five times one record is no growth to wake anybody for
 _GROWTH_STEP = {
     Disposition.NO_ACTION: 0,
@@ -170,7 +172,8 @@ def _firing_since(verification: Verification) -> int:
 
 def _outgrown(verification: Verification, incident: Incident, policy: Policy, now: int) -> str:
     """Why the disposition no longer does, or "". The policy's count limits, then its multiples for re-analysis:
-    observed incidents may grow to less than the first multiple, NEEDS_DEV to the second, NEEDS_ONCALL to the third."""
+    observed incidents may grow to less than the first multiple, NEEDS_DEV to the second, NEEDS_ONCALL to the third.
+    A fault that goes on as it began only lasts; it has outgrown its disposition where it also comes faster."""
     for rule in policy.count_escalations:
         if rule.to.rank <= incident.disposition.rank:
             continue
@@ -189,10 +192,21 @@ def _outgrown(verification: Verification, incident: Incident, policy: Policy, no
     base = max(incident.analysed_count, 1)
     if total < max(multiple * base, MIN_GROWTH):
         return ""
+    before = _a_minute(base, verification.started_at - incident.onset)
+    lately = sum(check.count for check in verification.checks if check.at > now - RECENT)
+    rate = _a_minute(lately, min(RECENT, now - verification.started_at))
+    if rate < FASTER * before:
+        return ""
     return (
         f"under-triaged: {total:,} more records since {utc(verification.started_at)}, at least {multiple} times the "
-        f"{base:,} it was analysed with, and it is only {incident.disposition}"
+        f"{base:,} it was analysed with, at {rate:,.0f} a minute where it was {before:,.0f}, "
+        f"and it is only {incident.disposition}"
     )
+
+
+def _a_minute(count: int, span: int) -> float:
+    """Records a minute over `span` ns; a span under ten seconds says too little to be divided by."""
+    return count * MINUTE / max(span, 10 * SECOND)
 
 
 def _end(verification: Verification, outcome: Outcome, now: int, why: str) -> Verification:

@@ -140,11 +140,22 @@ def test_growth_past_what_the_disposition_allows_escalates_anew() -> None:
         (Disposition.NEEDS_DEV, 41 * 10 - 1, 41 * 10),
         (Disposition.NEEDS_ONCALL, 41 * 20 - 1, 41 * 20),
     ):
-        assert Watch(disposition=disposition).at(1, last_good).outcome is None
-        line = Watch(disposition=disposition).at(1, first_bad)
+        known = {"disposition": disposition, "onset": T0 - 2 * MINUTE}
+        assert Watch(**known).at(1, last_good).outcome is None
+        line = Watch(**known).at(1, first_bad)
         assert line.outcome is Outcome.RE_ESCALATED
         assert "under-triaged" in line.now.why
     assert Watch(disposition=Disposition.ESCALATE).at(1, 100_000).outcome is None
+
+
+def test_a_fault_that_goes_on_as_it_began_is_not_escalated_for_lasting() -> None:
+    incident = make_incident(onset=T0 - MINUTE, last_seen=T0, analysed_count=10, disposition=Disposition.OBSERVE)
+    line = Watch(incident)
+    for minute in range(1, 50):
+        line.at(minute, 15)
+    assert line.outcome is None
+    assert line.at(50, 60).outcome is Outcome.RE_ESCALATED
+    assert "a minute where it was 10" in line.now.why
 
 
 def test_five_times_one_record_is_no_growth() -> None:
