@@ -26,3 +26,12 @@ def duration(ns: int) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {name} {rest} {small_name}" if rest else f"{whole // size} {name}"
     return f"{whole} s"
+
+
+def iso(ns: int) -> str:
+    """A time (ns) as RFC 3339 in UTC with all nine digits; one outside the calendar as its number."""
+    seconds, rest = divmod(ns, SECOND)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    except (OverflowError, OSError, ValueError):
+        return str(ns)
