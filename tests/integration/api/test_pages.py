@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from api_app import BASE, SHOP_EDITOR, SHOP_VIEWER, Api
-from builders import T0, make_evidence, make_problem, make_sample
+from builders import T0, make_evidence, make_problem, make_sample, make_verification
 from incidentlens.api.auth import COOKIE, to_cookie
 from incidentlens.model.decisions import Deploy
-from incidentlens.model.terms import Status
+from incidentlens.model.terms import Outcome, Status
 from incidents_in_store import POOL, put
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{7*7}}\u202egnp.exe\x00\x1b[31m"
@@ -178,6 +178,18 @@ async def test_the_filter_form_keeps_what_was_chosen_through_the_pages(open_api:
     second = await html(local, following[1].replace("&amp;", "&"))
     assert second.count('<li class="row') == 2
     assert "First page" in second
+
+
+async def test_runbooks_show_what_became_of_their_incidents(open_api: Api, local: httpx.AsyncClient) -> None:
+    for number in range(6):
+        await put(open_api.store, f"i{number}")
+        async with open_api.store.transaction("shop") as tx:
+            watch = make_verification(f"v-i{number}", f"i{number}", outcome=Outcome.STILL_FIRING, ended_at=T0 + 10**12)
+            await tx.save_verification(watch)
+    text = await html(local, "/runbooks")
+    assert "6 still firing" in text
+    assert "still firing 6 of 6 times: review the steps" in text
+    assert "100 % of all matches" in text
 
 
 async def test_trouble_with_loki_is_said_on_every_page(open_api: Api, local: httpx.AsyncClient) -> None:

@@ -52,7 +52,7 @@ class ReadAlerts(Reader):
     async def runbook_ends(
         self, project: str, runbooks: Sequence[str], *, since: int, limit: int = 50
     ) -> list[RunbookEnd]:
-        """The latest verified ends of each runbook's incidents opened at or after `since`, at most `limit` a runbook."""
+        """The latest verified ends of incidents opened at or after `since` (ns), at most `limit` a runbook."""
         async with self._read() as session:
             rows = await session.rows(
                 "SELECT asked.runbook, ended.disposition, ended.outcome, ended.reopened, coalesce((SELECT verdict "
