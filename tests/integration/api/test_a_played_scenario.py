@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+
 from api_app import NOW, Api
 from played_scenario import play
 
