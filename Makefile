@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint setup lock clean
+.PHONY: demo test lint proto setup lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)
@@ -30,6 +30,10 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+# The Python of proto/*.proto; a test checks that what is committed is what this makes.
+proto: $(READY)
+	@$(BIN)/python proto/generate.py
 
 # The lock holds hashes and no address, so it is the same wherever it is made.
 lock: $(VENV)/bin/python

@@ -1,0 +1,1 @@
+"""Generated from proto/*.proto by `make proto`; never edited."""
