@@ -22,11 +22,13 @@ from incidentlens.policy.model import Policy
 from incidentlens.runbooks import load_runbooks
 from incidentlens.runbooks.model import Runbook
 
+from .grafana import ORGANISATION, GrafanaSettings
 from .model import Config, LokiConfig, ProjectConfig, QueryConfig, Role
 from .types import read_secret
 
 # Loki counts its own queries among its logs, and IncidentLens would find the error text it asked for.
 OWN_STREAMS = "loki|incidentlens"
+_MAX_TOKEN = 1024
 
 _T = TypeVar("_T", Policy, SignatureRules)
 
@@ -51,7 +53,7 @@ class Token:
     digest: bytes
 
     def fits(self, presented: str) -> bool:
-        return hmac.compare_digest(self.digest, hashlib.sha256(presented.encode()).digest())
+        return hmac.compare_digest(self.digest, hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Project:
     templates: tuple[Path, ...] = ()  # folders whose templates replace the built-in ones by name
     page_limit: int = 5000
     loki_events: bool = False  # push incident events to Loki
+    grafana: GrafanaSettings | None = None  # where its incidents are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,13 @@ class Loaded:
     projects: Mapping[str, Project]
     store_url: SecretStr | None
     files: frozenset[Path] = field(default_factory=frozenset)
+
+    def token_of(self, presented: str, project: str | None = None) -> Token | None:
+        """The token that fits, of `project` where that is named. Looks at every token, whichever fits first."""
+        if len(presented) > _MAX_TOKEN:
+            return None
+        fitting = [token for each in self.projects.values() for token in each.tokens if token.fits(presented)]
+        return next((token for token in fitting if project is None or token.project == project), None)
 
 
 class ConfigError(ValueError):
@@ -162,6 +172,7 @@ def _project(
             continue
         digest = hashlib.sha256(secret.get_secret_value().encode()).digest()
         tokens.append(Token(name, token.name, token.role, digest))
+    grafana = _grafana(name, config, document, base, problems)
     templates = tuple(base / folder for folder in project.templates)
     for complaint in Actor(templates).check():
         problems.extend(document.error((*place, "templates"), complaint).problems)
@@ -179,6 +190,7 @@ def _project(
         templates=templates,
         page_limit=(project.loki or config.loki).page_limit,
         loki_events=config.publish.loki_events,
+        grafana=grafana,
     )
 
 
@@ -249,4 +261,26 @@ def _loki(
         timeout_s=loki.timeout / SECOND,
         max_attempts=loki.max_attempts,
         max_response_bytes=loki.max_response_mb << 20,
+    )
+
+
+def _grafana(
+    name: str, config: Config, document: Document, base: Path, problems: list[YamlProblem]
+) -> GrafanaSettings | None:
+    grafana = config.grafana_of(name)
+    if grafana is None:
+        return None
+    own = config.projects[name].grafana is not None
+    place = ("projects", name, "grafana", "token_file") if own else ("publish", "grafana", "token_file")
+    token = _secret(document, place, grafana.token, grafana.token_file, base, problems)
+    places = tuple(dict.fromkeys(grafana.dashboards))
+    return GrafanaSettings(
+        url=str(grafana.url).rstrip("/"),
+        token=token.get_secret_value() if token else "",
+        places=(*places, ORGANISATION) if grafana.organisation_wide else places,
+        max_annotations=grafana.max_annotations,
+        max_age=grafana.max_age,
+        read_back=grafana.read_back,
+        timeout_s=grafana.timeout / SECOND,
+        public_url=str(config.server.public_url or "").rstrip("/"),
     )

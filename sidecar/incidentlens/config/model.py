@@ -72,6 +72,26 @@ class LokiConfig(Section):
         return self
 
 
+class GrafanaConfig(Section):
+    """The Grafana that incidents are written back to, and what is drawn there."""
+
+    url: AnyHttpUrl
+    token: SecretStr | None = None  # of a service account with the role Editor
+    token_file: Path | None = None
+    dashboards: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")], ...] = Field(default=(), max_length=20)
+    organisation_wide: bool = True  # one more region, for any dashboard whose annotation query asks for the tag
+    max_annotations: int = Field(default=300, ge=1, le=5000)  # incidents shown at a time, the latest
+    max_age: Duration = Field(default=30 * 86400 * 10**9, ge=60 * 10**9)  # then the region is taken away
+    read_back: bool = True  # ask whether the alert fired and what the contact point's last attempt said
+    timeout: Duration = Field(default=10 * 10**9, gt=0)
+
+    @model_validator(mode="after")
+    def _has_a_token(self) -> GrafanaConfig:
+        if (self.token is None) == (self.token_file is None):
+            raise ValueError("give exactly one of token and token_file: a service account's, with the role Editor")
+        return self
+
+
 class QueryConfig(Section):
     """One named LogQL query. A log query feeds records in; a metric query raises an alert above `above`."""
 
@@ -94,6 +114,23 @@ class TokenConfig(Section):
         if (self.token is None) == (self.token_file is None):
             raise ValueError("give exactly one of token and token_file")
         return self
+
+
+class RulerConfig(Section):
+    """The rules that `incidentlens rules` writes to Loki's ruler for a project."""
+
+    thresholds: bool = True  # an alerting rule a runbook with observe_threshold
+    spikes: bool = True
+    silence: bool = True
+    recording: bool = True  # lines and failing lines a minute by service; needs the ruler's remote_write to be of use
+    interval: Duration = Field(default=60 * 10**9, ge=10**9)  # how often the ruler evaluates them
+    spike_window: Duration = Field(default=300 * 10**9, ge=10 * 10**9)
+    spike_count: int = Field(default=20, ge=1)  # failing lines in the window, at least
+    spike_ratio: float = Field(default=5, gt=1, allow_inf_nan=False)  # times the rate of the hour before
+    silence_window: Duration = Field(default=600 * 10**9, ge=10 * 10**9)
+    silence_count: int = Field(default=600, ge=1)  # lines in the hour before: who wrote less is not missed
+    rules_per_group: int = Field(default=20, ge=2, le=1000)  # Loki's ruler_max_rules_per_rule_group
+    groups: int = Field(default=70, ge=1, le=10_000)  # Loki's ruler_max_rule_groups_per_tenant
 
 
 class ProjectConfig(Section):
@@ -120,6 +157,8 @@ class ProjectConfig(Section):
     max_signatures: int = Field(default=20_000, ge=100, le=1_000_000)
     max_records_per_tick: int = Field(default=500_000, ge=1000)
     tokens: tuple[TokenConfig, ...] = ()
+    ruler: RulerConfig = RulerConfig()
+    grafana: GrafanaConfig | None = None  # where it differs from publish.grafana
 
     @field_validator("queries")
     @classmethod
@@ -156,10 +195,19 @@ class ServerConfig(Section):
     require_token: bool = True  # false only on loopback: the demo and a laptop
 
 
+class GrafanaConfig(Section):
+    """The data source of Grafana. It is plain gRPC without encryption, tokens included: a private network's only."""
+
+    listen: str | None = Field(  # null: no data source is served
+        default="127.0.0.1:50051", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$"
+    )
+
+
 class PublishConfig(Section):
     """What is written back. Delivery to people is Grafana's: it reads the open alerts."""
 
     loki_events: bool = False  # push incident events to Loki as the stream {job="incidentlens"}
+    grafana: GrafanaConfig | None = None  # for every project that names none of its own
 
 
 class Config(Section):
@@ -169,16 +217,22 @@ class Config(Section):
     loki: LokiConfig = LokiConfig()
     store: StoreConfig
     server: ServerConfig = ServerConfig()
+    grafana: GrafanaConfig = GrafanaConfig()
     publish: PublishConfig = PublishConfig()
     projects: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], ProjectConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _open_only_on_loopback(self) -> Config:
-        host = self.server.listen.rsplit(":", 1)[0].strip("[]")
-        if not self.server.require_token and host not in ("127.0.0.1", "localhost", "::1"):
-            raise ValueError("server.require_token may be false only when server.listen is a loopback address")
+        for name, listen in (("server.listen", self.server.listen), ("grafana.listen", self.grafana.listen)):
+            host = (listen or "localhost:0").rsplit(":", 1)[0].strip("[]")
+            if not self.server.require_token and host not in ("127.0.0.1", "localhost", "::1"):
+                raise ValueError(f"server.require_token may be false only when {name} is a loopback address")
         return self
 
     def loki_of(self, project: str) -> LokiConfig:
         """The Loki that a project reads."""
         return self.projects[project].loki or self.loki
+
+    def grafana_of(self, project: str) -> GrafanaConfig | None:
+        """The Grafana that a project is written back to, if any."""
+        return self.projects[project].grafana or self.publish.grafana

@@ -19,6 +19,10 @@ OUTCOMES = Counter("incidentlens_verifications_total", "Ended verifications", ["
 FAILURES = Counter("incidentlens_failures_total", "Runs that failed", ["project", "reason"], registry=REGISTRY)
 PAGES = Counter("incidentlens_loki_pages_total", "Pages read from Loki", ["project", "query"], registry=REGISTRY)
 ALERTS = Counter("incidentlens_alerts_received_total", "Alerts received", ["project", "result"], registry=REGISTRY)
+PUBLISHED = Counter("incidentlens_published_total", "Outbox items dealt with", ["result"], registry=REGISTRY)
+REGIONS = Counter(
+    "incidentlens_annotations_total", "Changes of regions in Grafana", ["project", "result"], registry=REGISTRY
+)
 LAG = Gauge("incidentlens_lag_seconds", "Age of the newest record time taken in", ["project"], registry=REGISTRY)
 OPEN = Gauge("incidentlens_open_incidents", "Incidents that are open", ["project"], registry=REGISTRY)
 TICK = Histogram(
@@ -54,3 +58,13 @@ def observe_fetch(project: str, query: str, fetched: Fetched) -> None:
 
 def count_failure(project: str, reason: str) -> None:
     FAILURES.labels(project, reason).inc()
+
+
+def count_published(sent: int, failed: int) -> None:
+    PUBLISHED.labels("sent").inc(sent)
+    PUBLISHED.labels("failed").inc(failed)
+
+
+def count_regions(project: str, sent: int, failed: int) -> None:
+    REGIONS.labels(project, "sent").inc(sent)
+    REGIONS.labels(project, "failed").inc(failed)

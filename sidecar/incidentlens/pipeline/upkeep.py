@@ -7,32 +7,36 @@ import logging
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from incidentlens.model.clock import DAY, Clock
-from incidentlens.publish import Publisher
+from incidentlens.publish import Annotator, Publisher
 from incidentlens.store.base import Store, StoreError
 
+from . import metrics
 from .live import Sidecar
 
 log = logging.getLogger(__name__)
 
 _PUBLISH_S = 1
+_ANNOTATE_S = 5
 _PRUNE_S = 3600
 KEEP = 30 * DAY
 KEEP_HOURLY = 400 * DAY
 
 
 class Upkeep:
-    """Two jobs on a schedule of their own, so that neither a slow receiver nor a large clean-up holds up a tick."""
+    """Jobs on a schedule of their own, so that neither a slow receiver nor a large clean-up holds up a tick."""
 
     def __init__(self, sidecar: Sidecar, store: Store, clock: Clock) -> None:
         self._sidecar = sidecar
         self._store = store
         self._clock = clock
         self._publisher = Publisher(store, clock)
+        self._annotator = Annotator(store, clock)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
     def start(self) -> None:
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._scheduler.add_job(self.publish, "interval", seconds=_PUBLISH_S, **options)
+        self._scheduler.add_job(self.annotate, "interval", seconds=_ANNOTATE_S, **options)
         self._scheduler.add_job(self.prune, "interval", seconds=_PRUNE_S, **options)
         self._scheduler.start()
 
@@ -40,13 +44,30 @@ class Upkeep:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         await self._publisher.close()
+        await self._annotator.close()
 
     async def publish(self) -> None:
         """Send what is due."""
+        sent, failed = self._publisher.sent, self._publisher.failed
         try:
             await self._publisher.run_once(self._sidecar.loaded)
         except StoreError as error:
             log.warning("nothing could be published: %s", error)
+        metrics.count_published(self._publisher.sent - sent, self._publisher.failed - failed)
+
+    async def annotate(self) -> None:
+        """Bring the regions in Grafana up to date."""
+        sent, failed = dict(self._annotator.sent), dict(self._annotator.failed)
+        try:
+            await self._annotator.run_once(self._sidecar.loaded)
+        except StoreError as error:
+            log.warning("no region could be sent: %s", error)
+        for project in self._annotator.sent.keys() | self._annotator.failed.keys():
+            metrics.count_regions(
+                project,
+                self._annotator.sent.get(project, 0) - sent.get(project, 0),
+                self._annotator.failed.get(project, 0) - failed.get(project, 0),
+            )
 
     async def prune(self) -> None:
         """Remove counts a minute, seen records and samples that are older than a month."""

@@ -1,5 +1,6 @@
-"""What leaves the process: changes out of the store's outbox, at least once, each made idempotent by its key."""
+"""What leaves the process: changes out of the store, at least once, each made idempotent by its key or its tags."""
 
+from .annotations import Annotator
 from .publisher import Publisher
 
-__all__ = ["Publisher"]
+__all__ = ["Annotator", "Publisher"]

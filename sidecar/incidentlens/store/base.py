@@ -25,6 +25,7 @@ from incidentlens.model.decisions import (
 )
 from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import SignatureCount, Template
+from incidentlens.model.terms import Disposition, Severity, Status
 
 
 class StoreError(Exception):
@@ -62,6 +63,37 @@ class Pruned(Value):
     seen: int = 0
     samples: int = 0
     outbox: int = 0
+
+
+class Region(Value):
+    """What Grafana has of an incident's region in one place."""
+
+    incident_id: str
+    place: str  # a dashboard's uid; empty: the whole organisation
+    grafana: str  # whose ids these are: Grafana's address
+    annotation_id: int | None = None  # None until Grafana's answer is kept; 0: somebody removed it there
+    sent: str = ""  # digest of what Grafana took last; empty: nothing yet
+    attempts: int = 0
+    next_attempt_at: int = 0  # also the lease of the sidecar that is at it
+    error: str = ""
+
+
+class IncidentLine(Value):
+    """An incident without its problems: what a list or a region shows. Times in ns."""
+
+    id: str
+    title: str
+    service: str
+    status: Status
+    severity: Severity
+    disposition: Disposition
+    onset: int
+    last_seen: int
+    ended_at: int | None
+    count: int
+    reopened: int
+    cause: str  # the suspected cause in a sentence; may be empty
+    labels: dict[str, str]
 
 
 class Transaction(Protocol):
@@ -153,6 +185,18 @@ class Transaction(Protocol):
     async def service_first_seen(self, services: Mapping[str, int]) -> dict[str, int]:
         """Remember when each service was first seen (the smaller time wins) and give the remembered times of all."""
         ...
+
+    # Regions in Grafana.
+    async def incident_lines(self, since: int, limit: int) -> list[IncidentLine]:
+        """The incidents that are active or ended at or after `since` (ns), the latest onset first."""
+        ...
+
+    async def regions(self) -> list[Region]: ...
+    async def save_region(self, region: Region) -> None:
+        """Insert or replace."""
+        ...
+
+    async def drop_region(self, incident_id: str, place: str) -> None: ...
 
     # Outbox.
     async def enqueue(self, target: str, key: str, payload: dict[str, Any], at: int) -> None:

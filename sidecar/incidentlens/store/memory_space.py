@@ -20,6 +20,8 @@ from incidentlens.model.decisions import (
 from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import Template
 
+from .base import Region
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -51,6 +53,7 @@ class Space:
     deploys: dict[str, Deploy] = field(default_factory=dict)
     maintenance: dict[str, Maintenance] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
+    regions: dict[tuple[str, str], Region] = field(default_factory=dict)  # by incident and place
 
 
 class Undo:

@@ -22,7 +22,7 @@ from incidentlens.model.signatures import SignatureCount, Template
 
 from . import checks
 from .alerts import changed_state
-from .base import Pruned
+from .base import IncidentLine, Pruned, Region
 from .memory_space import Space, Undo
 from .text import clean
 
@@ -295,6 +295,39 @@ class MemoryTransaction:
             if at < self._space.services.get(service, at + 1):
                 self._undo.put(self._space.services, service, at)
         return dict(self._space.services)
+
+    # Regions in Grafana.
+    async def incident_lines(self, since: int, limit: int) -> list[IncidentLine]:
+        found = [i for i in self._space.incidents.values() if i.ended_at is None or i.ended_at >= since]
+        found.sort(key=lambda incident: (incident.onset, incident.id), reverse=True)
+        return [
+            IncidentLine(
+                id=incident.id,
+                title=incident.title,
+                service=incident.service,
+                status=incident.status,
+                severity=incident.severity,
+                disposition=incident.disposition,
+                onset=incident.onset,
+                last_seen=incident.last_seen,
+                ended_at=incident.ended_at,
+                count=incident.count,
+                reopened=incident.reopened,
+                cause=incident.root_cause.summary if incident.root_cause else "",
+                labels=incident.labels,
+            )
+            for incident in found[:limit]
+        ]
+
+    async def regions(self) -> list[Region]:
+        return [self._space.regions[key] for key in sorted(self._space.regions)]
+
+    async def save_region(self, region: Region) -> None:
+        self._undo.put(self._space.regions, (region.incident_id, region.place), clean(region))
+
+    async def drop_region(self, incident_id: str, place: str) -> None:
+        if (incident_id, place) in self._space.regions:
+            self._undo.drop(self._space.regions, (incident_id, place))
 
     # Outbox, and keeping it small.
     async def enqueue(self, target: str, key: str, payload: dict[str, Any], at: int) -> None:

@@ -8,13 +8,14 @@ from .context import ContextPart
 from .incidents import IncidentsPart
 from .intake import IntakePart
 from .records import RecordsPart
+from .regions import RegionsPart
 from .session import Session
 
 CHANNEL = "incidentlens"
 PAYLOAD_BYTES = 7_900  # PostgreSQL refuses 8,000
 
 
-class PgTransaction(IntakePart, IncidentsPart, RecordsPart, ContextPart):
+class PgTransaction(IntakePart, IncidentsPart, RecordsPart, ContextPart, RegionsPart):
     """See `base.Transaction`."""
 
     def __init__(self, session: Session, project: str) -> None:
