@@ -20,6 +20,7 @@ from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Decision, IncidentEvent, Verification
 from incidentlens.model.incidents import Incident
+from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import ActionKind, Outcome, Status
 from incidentlens.policy import History, decide, due_again
@@ -75,8 +76,12 @@ class Handling:
             report.changed.append(handled)
         touched = {incident.id for incident in report.changed}
         for incident in list(current.values()):
-            if incident.id not in touched and await self._reconsider(tx, incident, situation):
-                report.changed.append(current[incident.id])
+            if incident.id in touched or not incident.status.active:
+                continue
+            looked_after = await self._look_after(tx, incident, situation)
+            if looked_after is not None:
+                current[looked_after.id] = looked_after
+                report.changed.append(looked_after)
         await self._verify(tx, current, situation, counts, watched, report)
         await flush_digest(tx, self.project, situation, report)
         report.changed = [current[incident.id] for incident in report.changed]
@@ -181,19 +186,19 @@ class Handling:
                 )
         return await self._watch(tx, incident, decision, runbook, situation)
 
-    async def _reconsider(self, tx: Transaction, incident: Incident, situation: Situation) -> bool:
-        """Decide again where a hold (a maintenance window, a grace, a cooldown) has run out."""
-        if not incident.status.active:
-            return False
+    async def _look_after(self, tx: Transaction, incident: Incident, situation: Situation) -> Incident | None:
+        """An active incident without news: decide again where a hold (maintenance, a grace, a cooldown) has run out,
+        and take up what a person split off or re-opened, which nobody watches yet."""
         newest = next((found for found in situation.decisions if found.incident_id == incident.id), None)
-        if newest is None or not due_again(newest, situation.now):
-            return False
+        watched = any(watch.incident_id == incident.id for watch in situation.watches)
+        if watched and (newest is None or not due_again(newest, situation.now)):
+            return None
         analysis = await tx.latest_analysis(incident.id)
         if analysis is None:
-            return False
+            anew = incident.model_copy(update={"analysed_count": 0})
+            return await self._changed(tx, anew, incident, empty(SIGNED), situation)
         bundle = Bundle(incident=incident, items=tuple(await tx.evidence(incident.id)))
-        await self._decide(tx, incident, analysis, bundle, situation)
-        return True
+        return await self._decide(tx, incident, analysis, bundle, situation)
 
     # -- verification ----------------------------------------------------------------------------------------------
 
