@@ -113,8 +113,9 @@ class FakeGrafana(httpx.AsyncBaseTransport):
 
     def _shown(self, number: int) -> dict[str, Any]:
         kept = self.annotations[number]
+        dashboard = self.dashboards.get(kept.get("dashboardUID"), 0)
         return {
-            "id": number, "alertId": 0, "alertName": "", "dashboardId": self.dashboards.get(kept.get("dashboardUID"), 0),
+            "id": number, "alertId": 0, "alertName": "", "dashboardId": dashboard,
             "dashboardUID": None, "panelId": kept.get("panelId", 0), "userId": 0, "newState": "", "prevState": "",
             "created": 0, "updated": 0, "time": kept["time"], "timeEnd": kept["timeEnd"], "text": kept["text"],
             "tags": kept["tags"], "login": "sa-il-editor", "email": "sa-il-editor",

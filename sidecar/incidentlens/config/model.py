@@ -72,7 +72,7 @@ class LokiConfig(Section):
         return self
 
 
-class GrafanaConfig(Section):
+class WrittenGrafanaConfig(Section):
     """The Grafana that incidents are written back to, and what is drawn there."""
 
     url: AnyHttpUrl
@@ -86,7 +86,7 @@ class GrafanaConfig(Section):
     timeout: Duration = Field(default=10 * 10**9, gt=0)
 
     @model_validator(mode="after")
-    def _has_a_token(self) -> GrafanaConfig:
+    def _has_a_token(self) -> WrittenGrafanaConfig:
         if (self.token is None) == (self.token_file is None):
             raise ValueError("give exactly one of token and token_file: a service account's, with the role Editor")
         return self
@@ -158,7 +158,7 @@ class ProjectConfig(Section):
     max_records_per_tick: int = Field(default=500_000, ge=1000)
     tokens: tuple[TokenConfig, ...] = ()
     ruler: RulerConfig = RulerConfig()
-    grafana: GrafanaConfig | None = None  # where it differs from publish.grafana
+    grafana: WrittenGrafanaConfig | None = None  # where it differs from publish.grafana
 
     @field_validator("queries")
     @classmethod
@@ -207,7 +207,7 @@ class PublishConfig(Section):
     """What is written back. Delivery to people is Grafana's: it reads the open alerts."""
 
     loki_events: bool = False  # push incident events to Loki as the stream {job="incidentlens"}
-    grafana: GrafanaConfig | None = None  # for every project that names none of its own
+    grafana: WrittenGrafanaConfig | None = None  # for every project that names none of its own
 
 
 class Config(Section):
@@ -233,6 +233,6 @@ class Config(Section):
         """The Loki that a project reads."""
         return self.projects[project].loki or self.loki
 
-    def grafana_of(self, project: str) -> GrafanaConfig | None:
+    def grafana_of(self, project: str) -> WrittenGrafanaConfig | None:
         """The Grafana that a project is written back to, if any."""
         return self.projects[project].grafana or self.publish.grafana
