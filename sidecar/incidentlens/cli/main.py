@@ -45,9 +45,37 @@ def _options(
 
 def _register() -> None:
     """Each module adds its own commands."""
-    from . import bench, check, demo, init, local_loki, policy, read, replay, runbooks, scenario, serve, signatures
+    from . import (
+        bench,
+        check,
+        demo,
+        init,
+        local_loki,
+        policy,
+        read,
+        replay,
+        rules,
+        runbooks,
+        scenario,
+        serve,
+        signatures,
+    )
 
-    for module in (init, check, demo, serve, replay, read, signatures, scenario, local_loki, runbooks, policy, bench):
+    for module in (
+        init,
+        check,
+        demo,
+        serve,
+        replay,
+        read,
+        signatures,
+        scenario,
+        local_loki,
+        runbooks,
+        rules,
+        policy,
+        bench,
+    ):
         module.register(app)
 
 

@@ -195,12 +195,11 @@ class ServerConfig(Section):
     require_token: bool = True  # false only on loopback: the demo and a laptop
 
 
-class GrafanaConfig(Section):
-    """The data source of Grafana. It is plain gRPC without encryption, tokens included: a private network's only."""
+class DataSourceConfig(Section):
+    """The data source for Grafana. Plugins speak gRPC without encryption, tokens included: for a private network only."""
 
-    listen: str | None = Field(  # null: no data source is served
-        default="127.0.0.1:50051", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$"
-    )
+    # 127.0.0.1:50051 is where the plugin looks; null: none is served.
+    listen: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")
 
 
 class PublishConfig(Section):
@@ -217,7 +216,7 @@ class Config(Section):
     loki: LokiConfig = LokiConfig()
     store: StoreConfig
     server: ServerConfig = ServerConfig()
-    grafana: GrafanaConfig = GrafanaConfig()
+    grafana: DataSourceConfig = DataSourceConfig()
     publish: PublishConfig = PublishConfig()
     projects: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], ProjectConfig] = Field(min_length=1)
 

@@ -27,7 +27,11 @@ class LokiUnavailable(LokiError):
 
 
 class LokiRefused(LokiError):
-    """Loki refuses the request as it stands."""
+    """Loki refuses the request as it stands. `status` is what it answered, 0 where it is our own verdict."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class LokiTooHeavy(LokiError):

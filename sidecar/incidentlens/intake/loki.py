@@ -153,14 +153,14 @@ class LokiClient:
 
     async def push(self, streams: list[dict[str, Any]]) -> None:
         """Push streams in Loki's JSON form."""
-        await self._send("POST", "/loki/api/v1/push", content=orjson.dumps({"streams": streams}))
+        await self.send("POST", "/loki/api/v1/push", content=orjson.dumps({"streams": streams}))
 
     async def get_json(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         """The JSON object that `path` answers.
 
         Raises LokiUnavailable after the last attempt, LokiRefused, LokiTooHeavy or LokiNotLoki.
         """
-        body = await self._send("GET", path, params=params)
+        body = await self.send("GET", path, params=params)
         try:
             answer = _lenient_json(body)
         except (ValueError, RecursionError) as error:
@@ -186,13 +186,20 @@ class LokiClient:
             )
         return list(data.get("result") or [])
 
-    async def _send(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
     ) -> bytes:
+        """One request, again where that may help; the body of what is answered. Raises LokiError."""
         for attempt in range(1, self.settings.max_attempts + 1):
             self.requests += 1
             try:
-                return await self._once(method, path, params, content)
+                return await self._once(method, path, params, content, content_type)
             except LokiUnavailable as error:
                 if attempt == self.settings.max_attempts:
                     raise
@@ -206,8 +213,10 @@ class LokiClient:
         backoff = random.uniform(0, min(_RETRY_CAP_S, _RETRY_BASE_S * 2**attempt))
         return min(max(backoff, after or 0.0), 300.0)
 
-    async def _once(self, method: str, path: str, params: Mapping[str, str] | None, content: bytes | None) -> bytes:
-        headers = {"Content-Type": "application/json"} if content is not None else None
+    async def _once(
+        self, method: str, path: str, params: Mapping[str, str] | None, content: bytes | None, content_type: str
+    ) -> bytes:
+        headers = {"Content-Type": content_type} if content is not None else None
         try:
             async with self._http.stream(method, path, params=params, content=content, headers=headers) as response:
                 body = await self._bounded_body(response, path)
@@ -246,14 +255,14 @@ class LokiClient:
         if status == 429 or status >= 500:
             return LokiUnavailable(where, _retry_after(response))
         if status == 401:
-            return LokiRefused(f"{where}; set the project's tenant, or username and password, or bearer_token")
+            return LokiRefused(f"{where}; set the project's tenant, or username and password, or bearer_token", status)
         if 300 <= status < 400:
             return LokiNotLoki(
                 f"{where}; it redirects to {response.headers.get('Location', 'nowhere')}: set loki.url to that"
             )
         if b"<html" in body[:500].lower():
             return LokiNotLoki(self._not_loki(path, body))
-        return LokiRefused(where)
+        return LokiRefused(where, status)
 
     def _not_loki(self, path: str, body: bytes) -> str:
         start = " ".join(body[:80].decode("utf-8", "replace").split())

@@ -114,6 +114,10 @@ class Maintenance(Value):
     by: str = ""
 
 
+MANAGED_BY = "managed_by"  # label of the rules that IncidentLens writes to Loki's ruler; its value is OURS
+OURS = "incidentlens"
+
+
 class Alert(Value):
     """An alert that Loki's ruler, Alertmanager or Grafana sent."""
 
@@ -126,3 +130,13 @@ class Alert(Value):
     annotations: dict[str, str] = Field(default_factory=dict)
     generator_url: str = ""
     query: str = ""  # LogQL out of the generator URL, where there is one
+
+    @property
+    def ours(self) -> bool:
+        """True where one of IncidentLens's own rules fired: it asks for a look, and is no problem by itself."""
+        return self.labels.get(MANAGED_BY) == OURS
+
+    @property
+    def told_by_ruler(self) -> bool:
+        """True where Loki's ruler fires it for a rule of the team's: whoever gets the ruler's alerts knows of it."""
+        return bool(self.generator_url and self.query) and not self.ours
