@@ -27,7 +27,7 @@ MAX_QUIET = 4.0  # but never, by coming back, for more than four times the quiet
 FIRING_LIMIT = 60 * MINUTE  # a watch that finds no quiet for so long ends as still firing; another may begin
 ASK_LIMIT = 15 * MINUTE  # without an answer for so long it ends as inconclusive
 RECENT = 2 * MINUTE  # what "lately" is for growth
-FASTER = 2.0  # times the rate it was analysed at: less is no growth
+FASTER = 2.0  # times the rate before: less is no growth
 MIN_GROWTH = 20  # records: five times one record is no growth to wake anybody for
 _GROWTH_STEP = {
     Disposition.NO_ACTION: 0,
@@ -170,15 +170,25 @@ def _firing_since(verification: Verification) -> int:
     return quiet[-1] if quiet else verification.started_at
 
 
+def _counted(verification: Verification, since: int) -> int:
+    """Records after `since` (ns). A look that covers more, as the first after an outage does, counts by its share."""
+    total, began = 0.0, verification.started_at
+    for check in verification.checks:
+        if check.at > since:
+            total += check.count * (check.at - max(began, since)) / max(check.at - began, 1)
+        began = check.at
+    return round(total)
+
+
 def _outgrown(verification: Verification, incident: Incident, policy: Policy, now: int) -> str:
     """Why the disposition no longer does, or "". The policy's count limits, then its multiples for re-analysis:
     observed incidents may grow to less than the first multiple, NEEDS_DEV to the second, NEEDS_ONCALL to the third.
-    A fault that goes on as it began only lasts; it has outgrown its disposition where it also comes faster."""
+    A fault that goes on as it began only lasts; it has outgrown its disposition where it also comes faster lately."""
     for rule in policy.count_escalations:
         if rule.to.rank <= incident.disposition.rank:
             continue
         since = now - round(rule.window_minutes * MINUTE)
-        recent = sum(check.count for check in verification.checks if check.at > since)
+        recent = _counted(verification, since)
         if recent >= rule.count:
             return (
                 f"under-triaged: {recent:,} records in {rule.window_minutes:g} minutes, where {rule.count:,} "
@@ -192,14 +202,16 @@ def _outgrown(verification: Verification, incident: Incident, policy: Policy, no
     base = max(incident.analysed_count, 1)
     if total < max(multiple * base, MIN_GROWTH):
         return ""
-    before = _a_minute(base, verification.started_at - incident.onset)
+    if now - verification.started_at < 2 * RECENT:
+        return ""  # a cascade spreads within its first minutes: that is one failure, found early
     lately = sum(check.count for check in verification.checks if check.at > now - RECENT)
-    rate = _a_minute(lately, min(RECENT, now - verification.started_at))
+    rate = _a_minute(lately, RECENT)
+    before = _a_minute(base + total - lately, now - RECENT - incident.onset)
     if rate < FASTER * before:
         return ""
     return (
         f"under-triaged: {total:,} more records since {utc(verification.started_at)}, at least {multiple} times the "
-        f"{base:,} it was analysed with, at {rate:,.0f} a minute where it was {before:,.0f}, "
+        f"{base:,} it was analysed with, lately {rate:,.0f} a minute where it was {before:,.0f}, "
         f"and it is only {incident.disposition}"
     )
 

@@ -141,11 +141,16 @@ def test_growth_past_what_the_disposition_allows_escalates_anew() -> None:
         (Disposition.NEEDS_ONCALL, 41 * 20 - 1, 41 * 20),
     ):
         known = {"disposition": disposition, "onset": T0 - 2 * MINUTE}
-        assert Watch(**known).at(1, last_good).outcome is None
-        line = Watch(**known).at(1, first_bad)
+        assert Watch(**known).at(3, 1).at(5, last_good - 1).outcome is None
+        line = Watch(**known).at(3, 1).at(5, first_bad - 1)
         assert line.outcome is Outcome.RE_ESCALATED
         assert "under-triaged" in line.now.why
-    assert Watch(disposition=Disposition.ESCALATE).at(1, 100_000).outcome is None
+    assert Watch(disposition=Disposition.ESCALATE).at(3, 1).at(5, 100_000).outcome is None
+
+
+def test_a_cascade_that_spreads_in_its_first_minutes_is_not_escalated_anew() -> None:
+    line = Watch(disposition=Disposition.NEEDS_ONCALL, onset=T0 - SECOND)
+    assert line.at(0.5, 500).at(1, 5_000).at(2, 10_000).at(3.9, 10_000).outcome is None
 
 
 def test_a_fault_that_goes_on_as_it_began_is_not_escalated_for_lasting() -> None:
@@ -154,14 +159,14 @@ def test_a_fault_that_goes_on_as_it_began_is_not_escalated_for_lasting() -> None
     for minute in range(1, 50):
         line.at(minute, 15)
     assert line.outcome is None
-    assert line.at(50, 60).outcome is Outcome.RE_ESCALATED
-    assert "a minute where it was 10" in line.now.why
+    assert line.at(50, 100).outcome is Outcome.RE_ESCALATED
+    assert "lately 58 a minute where it was 15" in line.now.why
 
 
 def test_five_times_one_record_is_no_growth() -> None:
     incident = make_incident(last_seen=T0, analysed_count=1, disposition=Disposition.OBSERVE)
-    assert Watch(incident).at(1, 19).outcome is None
-    assert Watch(incident).at(1, 20).outcome is Outcome.RE_ESCALATED
+    assert Watch(incident).at(3, 1).at(5, 18).outcome is None
+    assert Watch(incident).at(3, 1).at(5, 19).outcome is Outcome.RE_ESCALATED
 
 
 def test_a_count_limit_of_the_policy_escalates_anew_within_its_window_only() -> None:
@@ -169,9 +174,16 @@ def test_a_count_limit_of_the_policy_escalates_anew_within_its_window_only() -> 
     policy = Policy(count_escalations=(rule,))
     line = Watch(policy=policy).at(1, 20).at(4, 20)
     assert line.outcome is None
-    assert line.at(5, 20).outcome is Outcome.RE_ESCALATED
+    assert line.at(5, 25).outcome is Outcome.RE_ESCALATED
     assert "make it ESCALATE" in line.now.why
     assert Watch(policy=policy, disposition=Disposition.ESCALATE).at(1, 500).outcome is None
+
+
+def test_a_look_that_covers_an_outage_of_loki_counts_by_its_share_of_the_window() -> None:
+    rule = CountEscalation(count=30, window_minutes=2, to=Disposition.ESCALATE)
+    policy = Policy(count_escalations=(rule,))
+    assert Watch(policy=policy).at(10, 140).outcome is None
+    assert Watch(policy=policy).at(10, 160).outcome is Outcome.RE_ESCALATED
 
 
 def test_a_watch_that_is_over_and_a_clock_that_went_back_change_nothing() -> None:
