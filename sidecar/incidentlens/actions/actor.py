@@ -19,11 +19,12 @@ from incidentlens.model.terms import ActionKind, Mode
 from incidentlens.model.times import utc
 
 from .facts import ending, facts, readable
+from .markdown import escape
 from .rendering import Renderer
 
 TITLE_LIMIT = 256  # Discord's for an embed's title, the smallest of the usual receivers
 TEXT_LIMIT = 2_000  # Discord's for a message
-_LABEL_TITLE, _LABEL_SUMMARY, _LABEL_NAME = 200, 500, 120
+_LABEL_TITLE, _LABEL_SUMMARY, _LABEL_NAME = 200, 900, 120
 
 
 class Actor:
@@ -78,9 +79,9 @@ class Actor:
             "service": renderer.clean(incident.service, _LABEL_NAME),
             "severity": decision.severity.value,
             "disposition": decision.disposition.value,
-            "title": renderer.clean(incident.title, _LABEL_TITLE),
+            "title": _bounded(renderer, incident.title, _LABEL_TITLE),
             "runbook": runbook.runbook_id if runbook and analysis.source == "runbook" else "",
-            "summary": renderer.clean(analysis.cause or analysis.summary, _LABEL_SUMMARY),
+            "summary": _summary(renderer, decision, incident, analysis),
         }
         message = _message(renderer, decision, incident, analysis, bundle)
         payload: dict[str, Any] = {
@@ -153,6 +154,35 @@ def _message(
         "why": f"Decided: {renderer.escaped(why, 300)}" if why else "",
         "evidence": f"{record.id}: {renderer.escaped(record.text, 300)}" if record else "",
     }
+
+
+def _summary(renderer: Renderer, decision: Decision, incident: Incident, analysis: Analysis) -> str:
+    """What is to be read first, as plain lines: what, cause, chain, first steps. Senders escape it for their medium,
+    so its bound holds for the escaped text; whole lines are left out, the least needed first."""
+    cause = incident.root_cause
+    chain = cause.chain if cause is not None and not cause.undetermined and len(cause.chain) > 1 else ()
+    services = renderer.clean(", ".join(incident.services[:5]), 160)
+    lines = [
+        f"{decision.severity} in {services} since {utc(incident.onset)}, {incident.count} failing records",
+        f"Suspected cause: {_bounded(renderer, analysis.cause or analysis.summary, 300)} "
+        f"(confidence {analysis.confidence:.2f})",
+        *(f"{number}. {_bounded(renderer, step, 140)}" for number, step in enumerate(analysis.next_steps[:3], 1)),
+    ]
+    if chain:
+        lines.append("Chain: " + " → ".join(renderer.clean(step.service, 60) for step in chain[:6]))
+    kept: list[str] = []
+    for line in lines:
+        if sum(len(escape(given)) + 1 for given in (*kept, line)) <= _LABEL_SUMMARY:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _bounded(renderer: Renderer, text: str, limit: int) -> str:
+    """Plain text for a label that has at most `limit` characters once it is escaped too."""
+    keep = limit
+    while len(escape(shown := renderer.clean(text, keep))) > limit:
+        keep -= max(1, (len(escape(shown)) - limit) // 2)
+    return shown
 
 
 def _with_notes(payload: dict[str, Any], renderer: Renderer) -> dict[str, Any]:
