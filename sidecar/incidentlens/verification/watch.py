@@ -204,7 +204,7 @@ def _outgrown(verification: Verification, incident: Incident, policy: Policy, no
         return ""
     if now - verification.started_at < 2 * RECENT:
         return ""  # a cascade spreads within its first minutes: that is one failure, found early
-    lately = sum(check.count for check in verification.checks if check.at > now - RECENT)
+    lately = _counted(verification, now - RECENT)
     rate = _a_minute(lately, RECENT)
     before = _a_minute(base + total - lately, now - RECENT - incident.onset)
     if rate < FASTER * before:
