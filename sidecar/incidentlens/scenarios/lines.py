@@ -87,8 +87,9 @@ def _quoted(text: str) -> str:
 def write_java(event: Event) -> str:
     """As logback's default pattern writes it, the stack trace on lines of its own."""
     stamp = _moment(event.ts).strftime("%Y-%m-%d %H:%M:%S,%f")[:-3]
-    trace = f" [{event.trace_id}]" if event.trace_id else ""
-    return f"{stamp} {event.level:<5} [http-nio-8080-exec-{event.ts // 1000 % 20}]{trace} {event.logger} - {event.text}"
+    thread = f"http-nio-8080-exec-{event.ts // 1000 % 20}"
+    # The pattern prints its brackets whether the request has a trace or not.
+    return f"{stamp} {event.level:<5} [{thread}] [{event.trace_id or ''}] {event.logger} - {event.text}"
 
 
 def write_python(event: Event) -> str:
