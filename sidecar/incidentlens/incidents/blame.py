@@ -147,7 +147,7 @@ def _traces(graph: Blame, signed: pl.DataFrame | None) -> None:
                 proof.setdefault((effect, cause), []).extend(ids)
     for (effect, cause), times in led.items():
         both = shared[(effect, cause)]
-        reason = f"{cause} fails first in {times} of {both} traces they share"
+        reason = f"{cause} fails before {effect} in {times} of {both} shared traces"
         _edge(graph, effect, cause).add(_TRACE * times / (both + 0.5), reason, proof[(effect, cause)][:4])
 
 
