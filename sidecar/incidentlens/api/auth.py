@@ -10,15 +10,15 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPBearer
 
-from incidentlens.config.loader import Loaded, Project, Token
+from incidentlens.config.loader import Project
 from incidentlens.config.model import Role
+from incidentlens.grafana.auth import IN_SCOPE, Asker
 
 from .errors import ApiError
 from .seams import Services
 
 COOKIE = "incidentlens_token"
 LOCAL_NAME = "somebody at this machine"
-_MAX_TOKEN = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,6 @@ class Principal:
 def services_of(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
-
-
-def token_of(loaded: Loaded, presented: str, project: str | None) -> Token | None:
-    """The token that fits, of `project` where that is named. Looks at every token, whichever fits first."""
-    fitting = [token for each in loaded.projects.values() for token in each.tokens if token.fits(presented)]
-    return next((token for token in fitting if project is None or token.project == project), None)
 
 
 def presented(request: Request) -> str | None:
@@ -87,6 +81,11 @@ def authenticate(request: Request, project: str | None) -> Principal:
     """Raises ApiError 401 without a token or with a wrong one, 403 or 404 for a project that is not the asker's."""
     loaded = services_of(request).loaded
     wanted = project or None
+    asker: Asker | None = request.scope.get(IN_SCOPE)  # through Grafana; no request over the network can hold one
+    if asker is not None:
+        if wanted not in (None, asker.project.name):
+            raise ApiError(403, f"this data source is not for project {wanted!r:.80}; leave ?project= out")
+        return Principal(asker.project, asker.role, asker.name, token=True)
     if not loaded.config.server.require_token:
         name = wanted or next(iter(loaded.projects))
         if name not in loaded.projects:
@@ -96,9 +95,9 @@ def authenticate(request: Request, project: str | None) -> Principal:
     given = presented(request)
     if given is None:
         raise ApiError(401, "send a project's token: Authorization: Bearer <token>", challenge)
-    if len(given) > _MAX_TOKEN or (token := token_of(loaded, given, None)) is None:
+    if (token := loaded.token_of(given)) is None:
         raise ApiError(401, "this token is not known; take one of the project's tokens", challenge)
-    if wanted is not None and (token := token_of(loaded, given, wanted)) is None:
+    if wanted is not None and (token := loaded.token_of(given, wanted)) is None:
         raise ApiError(
             403, f"this token is not for project {wanted[:80]!r}; leave ?project= out, or take its own token"
         )

@@ -49,6 +49,7 @@ def _register() -> None:
         bench,
         check,
         demo,
+        grafana_plugin,
         init,
         local_loki,
         policy,
@@ -75,6 +76,7 @@ def _register() -> None:
         rules,
         policy,
         bench,
+        grafana_plugin,
     ):
         module.register(app)
 

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(config: Path = CONFIG) -> None:
     """Watch Loki, find incidents, decide, verify; serve the pages and the API. SIGTERM and Ctrl-C end it in order."""
+    from incidentlens.grafana.server import ListenError
     from incidentlens.store.base import StoreError
 
     from .opening import open_config
@@ -31,11 +32,12 @@ def serve(config: Path = CONFIG) -> None:
     talk.print(f"projects: {modes}", markup=False)
     try:
         asyncio.run(_serve(config))
-    except StoreError as error:
+    except (StoreError, ListenError) as error:
         fail(str(error))
 
 
 async def _serve(path: Path) -> None:
+    from incidentlens.api.grafana import serve_grafana
     from incidentlens.api.server import serve_in_background
     from incidentlens.config.reload import Reloader
     from incidentlens.model.clock import SystemClock
@@ -54,6 +56,10 @@ async def _serve(path: Path) -> None:
         reloader = Reloader(loaded)
         sidecar = Sidecar(loaded, store, clock)
         address = await serve_in_background(running, reloader, store, sidecar, clock)
+        listen = loaded.config.grafana.listen
+        if listen is not None:
+            await serve_grafana(running, lambda: reloader.current, store, sidecar, clock, listen)
+            talk.print(f"answering Grafana at {listen}", markup=False)
         await sidecar.start()
         running.push_async_callback(sidecar.stop)
         upkeep = Upkeep(sidecar, store, clock)

@@ -196,7 +196,7 @@ class ServerConfig(Section):
 
 
 class DataSourceConfig(Section):
-    """The data source for Grafana. Plugins speak gRPC without encryption, tokens included: for a private network only."""
+    """The data source for Grafana: gRPC without encryption, tokens included, so for a private network only."""
 
     # 127.0.0.1:50051 is where the plugin looks; null: none is served.
     listen: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")

@@ -29,6 +29,9 @@ def render(found: Discovery, loki_url: str, tenant: str | None, project: str) ->
         '  listen: "127.0.0.1:8095"   # pages, API, /metrics, and where Loki\'s ruler may post alerts',
         "  require_token: false       # only allowed on loopback; elsewhere give each project tokens",
         "",
+        "# grafana:",
+        '#   listen: "127.0.0.1:50051"   # for the data source in Grafana; plain gRPC: on a private network only',
+        "",
         "projects:",
         f"  {project}:",
     ]

@@ -26,6 +26,8 @@ server:
   listen: "127.0.0.1:{stack.web_port}"
   public_url: "http://127.0.0.1:{stack.web_port}"
   require_token: false
+grafana:
+  listen: "127.0.0.1:{stack.grafana_port}"
 projects:
   {PROJECT}:
 {f'    tenant: "{tenant}"' if tenant else "    # no tenant: this Loki has none"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from incidentlens.api.grafana import serve_grafana
 from incidentlens.api.server import serve_in_background
 from incidentlens.config.loader import load_config
 from incidentlens.incidents import overall_ranking
@@ -76,6 +77,9 @@ async def _play(options: Options, scenario: Scenario, parts: Stack, screen: Scre
         address = await serve_in_background(running, loaded, store, sidecar, clock)
         taken = "" if parts.web_port == WEB_PORT else f"   (port {WEB_PORT} is taken)"
         screen.say(f"web page: {address}{taken}", style="bold")
+        listen = loaded.config.grafana.listen or "127.0.0.1:0"
+        await serve_grafana(running, lambda: loaded, store, sidecar, clock, listen)
+        screen.say(f"Grafana's data source asks at {listen}")
         await sidecar.start()
         running.push_async_callback(sidecar.stop)
         await sidecar.first_run(configuration.PROJECT)

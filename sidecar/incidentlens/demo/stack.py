@@ -20,6 +20,7 @@ from incidentlens.intake.loki import LokiClient, LokiSettings
 from incidentlens.store.embedded import EmbeddedPostgres
 
 WEB_PORT = 8095
+GRAFANA_PORT = 50051
 LOKI_PORT = 3100
 _START_WAIT_S = 30.0
 
@@ -36,6 +37,7 @@ class Stack:
     loki_url: str
     database_url: str
     web_port: int
+    grafana_port: int = GRAFANA_PORT  # where Grafana's data source is answered
 
 
 def free_port(wanted: int) -> int:
@@ -63,7 +65,7 @@ async def stack(loki: str | None, database: str | None, keep: bool) -> AsyncIter
             loki_url = loki or await _local_loki(started, folder)
         finally:
             database_url = await postgres
-        yield Stack(folder, loki_url, database_url, free_port(WEB_PORT))
+        yield Stack(folder, loki_url, database_url, free_port(WEB_PORT), free_port(GRAFANA_PORT))
 
 
 def _folder(keep: bool) -> Path:

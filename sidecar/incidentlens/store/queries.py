@@ -45,6 +45,7 @@ class SignatureSort(StrEnum):
 class IncidentFilter(Value):
     """What an incident must fulfil; empty means any. `since`/`until` bound last_seen (until excluded)."""
 
+    ids: tuple[str, ...] = ()
     status: tuple[Status, ...] = ()
     severity: tuple[Severity, ...] = ()
     disposition: tuple[Disposition, ...] = ()

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from incidentlens.api.auth import COOKIE, presented, services_of, to_cookie, token_of
+from incidentlens.api.auth import COOKIE, presented, services_of, to_cookie
 
 from .forms import Form, field
 from .render import bare_page
@@ -24,7 +24,7 @@ async def login_page(
     """Asks for a token; leads on where none is needed or the one at hand is good."""
     loaded = services_of(request).loaded
     known = presented(request)
-    if not loaded.config.server.require_token or (known and token_of(loaded, known, None)):
+    if not loaded.config.server.require_token or (known and loaded.token_of(known)):
         return RedirectResponse(_local(next), 303)
     said = "You are signed out." if out else None
     return bare_page("login.html.j2", next=_local(next), wrong=None, said=said)
@@ -36,7 +36,7 @@ async def login(request: Request, form: Form) -> Response:
     following = _local(field(form, "next", 2000) or "/")
     token = field(form, "token", 1024)
     services = services_of(request)
-    if not token or token_of(services.loaded, token, None) is None:
+    if not token or services.loaded.token_of(token) is None:
         wrong = "This token is not known. Take one of the project's tokens from whoever runs IncidentLens."
         return bare_page("login.html.j2", 401, next=following, wrong=wrong, said=None)
     response = RedirectResponse(following, 303)

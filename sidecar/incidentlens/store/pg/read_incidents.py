@@ -146,6 +146,8 @@ PARTS = {
 def _conditions(project: str, where: IncidentFilter) -> Where | None:
     """None where nothing can fulfil it: a search for a text without any word."""
     conditions = Where("project = %s", project)
+    if where.ids:
+        conditions.add("id = ANY(%s)", list(where.ids))
     if where.status:
         conditions.add("status = ANY(%s)", [status.value for status in where.status])
     if where.severity:
