@@ -75,7 +75,7 @@ def test_the_order_within_shared_traces_decides_between_services_that_began_toge
     second = make_problem("outer", "y failed", 0.05, traces=("t1", "t2", "t3"))
     cause = root_cause(one_incident([first, second]))
     assert cause.service == "inner"
-    assert "first in 3 of 3 traces" in cause.chain[0].because
+    assert "inner fails before outer in 3 of 3 shared traces" in cause.chain[0].because
 
 
 def test_configured_dependencies_point_to_what_is_called(make_problem):
