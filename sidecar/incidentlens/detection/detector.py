@@ -292,18 +292,25 @@ class Detector:
         )
 
     def _alert_problems(self, context: DetectionContext, now: int) -> Iterator[Problem]:
-        """An alert that fires is a problem of its own: somebody thought it worth one."""
+        """An alert that fires is a problem of its own: somebody thought it worth one.
+
+        Not so one of our own rules: it counts the very lines that are judged here, so it is only a hint at its service
+        (`observe` looks at that one more closely). Except of a silence that was not found here: no line tells of it.
+        """
+        silent = self._silences.services()
         for alert in context.alerts:
             if alert.ends_at is not None and alert.ends_at <= now:
                 continue
             service = _alert_service(alert.labels) or "unknown"
+            if alert.ours and (alert.labels.get("kind") != "silence" or service in silent):
+                continue
             level = Level.FATAL if alert.labels.get("severity", "").lower() in ("critical", "page") else Level.ERROR
             weight = 4.0 if level == Level.FATAL else 3.0
             criticality = context.criticality.get(service, 1.0)
             text = alert.annotations.get("summary") or alert.annotations.get("description") or alert.name
             names = self._service_names(context)
             yield Problem(
-                id=f"p_alert_{alert.fingerprint}_{alert.starts_at}",
+                id=alert.problem_id,
                 project=context.project,
                 service=service,
                 signature=f"alert:{alert.name}",

@@ -100,6 +100,10 @@ class Silences:
                 found.append(Silent(key, span))
         return found
 
+    def services(self) -> set[str]:
+        """Services of which something is silent, as of the last look."""
+        return {service for service, _ in self._spans}
+
     def changed(self) -> dict[str, bytes]:
         """State that changed since the last call of this."""
         if not self._changed:

@@ -149,7 +149,7 @@ def _alerts(incident: Incident, alerts: Iterable[Alert]) -> Iterator[EvidenceIte
         during = alert.starts_at <= incident.last_seen + MINUTE and (
             alert.ends_at is None or alert.ends_at >= incident.onset - MINUTE
         )
-        if f"p_alert_{alert.fingerprint}_{alert.starts_at}" in own or (during and service in services):
+        if alert.problem_id in own or (during and service in services):
             said = alert.annotations.get("summary") or alert.annotations.get("description") or ""
             yield EvidenceItem(
                 id=f"alert_{alert.fingerprint}",

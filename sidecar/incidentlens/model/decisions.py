@@ -132,6 +132,11 @@ class Alert(Value):
     query: str = ""  # LogQL out of the generator URL, where there is one
 
     @property
+    def problem_id(self) -> str:
+        """The identity of the problem that it is while it fires; fired again, it is another one."""
+        return f"p_alert_{self.fingerprint}_{self.starts_at}"
+
+    @property
     def ours(self) -> bool:
         """True where one of IncidentLens's own rules fired: it asks for a look, and is no problem by itself."""
         return self.labels.get(MANAGED_BY) == OURS

@@ -22,8 +22,8 @@ from incidentlens.model.decisions import Decision, IncidentEvent, Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
-from incidentlens.model.terms import ActionKind, Outcome, Status
-from incidentlens.policy import History, decide, due_again
+from incidentlens.model.terms import ActionKind, Outcome, ProblemKind, Status
+from incidentlens.policy import History, RulerAlert, decide, due_again
 from incidentlens.publish.loki_events import event_payload
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
@@ -361,6 +361,7 @@ class Handling:
             },
             maintenance=tuple(situation.maintenance),
             deploys=tuple(situation.deploys),
+            ruler_alerts=_ruler_alerts(incident, situation),
         )
 
     def _runbook(self, analysis: Analysis) -> Runbook | None:
@@ -410,6 +411,16 @@ class Handling:
                 payload = event_payload(event, incident, self._sequence)
                 digest = xxhash.xxh3_64(f"{event.kind}\n{event.text}".encode("utf-8", "replace")).hexdigest()
                 await tx.enqueue("loki", f"{incident.id}:{event.at}:{digest}", payload, event.at)
+
+
+def _ruler_alerts(incident: Incident, situation: Situation) -> tuple[RulerAlert, ...]:
+    """Alerts of the team's own rules that fire now and are problems of this incident."""
+    own = {problem.id for problem in incident.problems if problem.kind is ProblemKind.ALERT}
+    return tuple(
+        RulerAlert(name=alert.name, starts_at=alert.starts_at, ends_at=alert.ends_at)
+        for alert in situation.alerts
+        if alert.told_by_ruler and alert.problem_id in own
+    )
 
 
 def _what_happened(incident: Incident, before: Incident | None, now: int) -> list[IncidentEvent]:

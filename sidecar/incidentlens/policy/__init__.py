@@ -2,8 +2,18 @@
 
 from .decide import decide, due_again
 from .explain import explain, why_nobody_was_told
-from .history import History, Told
+from .history import History, RulerAlert, Told
 from .loading import load_policy
 from .model import Policy
 
-__all__ = ["History", "Policy", "Told", "decide", "due_again", "explain", "load_policy", "why_nobody_was_told"]
+__all__ = [
+    "History",
+    "Policy",
+    "RulerAlert",
+    "Told",
+    "decide",
+    "due_again",
+    "explain",
+    "load_policy",
+    "why_nobody_was_told",
+]

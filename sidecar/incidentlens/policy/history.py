@@ -27,6 +27,14 @@ class Told(Value):
     digest: bool = False
 
 
+class RulerAlert(Value):
+    """An alert that Loki's ruler fires for a rule of the team's own; it is a problem of the incident."""
+
+    name: str
+    starts_at: int
+    ends_at: int | None = None  # until then unless it is sent again
+
+
 class History(Value):
     """All times in ns. Everything is optional: what is not known is not held against anybody."""
 
@@ -38,6 +46,7 @@ class History(Value):
     watched_since: int | None = None  # since when the project is watched; without it no service counts as new
     maintenance: tuple[Maintenance, ...] = ()
     deploys: tuple[Deploy, ...] = ()  # the recent ones
+    ruler_alerts: tuple[RulerAlert, ...] = ()  # firing now, of this incident
 
     @classmethod
     def of(
@@ -51,6 +60,7 @@ class History(Value):
         watched_since: int | None = None,
         maintenance: Sequence[Maintenance] = (),
         deploys: Sequence[Deploy] = (),
+        ruler_alerts: Sequence[RulerAlert] = (),
     ) -> History:
         """Out of the project's recent decisions (`Transaction.recent_decisions`) and what the pipeline knows.
 
@@ -67,6 +77,7 @@ class History(Value):
             watched_since=watched_since,
             maintenance=tuple(maintenance),
             deploys=tuple(deploys),
+            ruler_alerts=tuple(ruler_alerts),
         )
 
     def records(self, incident: Incident, window_ns: int, now: int) -> tuple[int, bool]:

@@ -27,6 +27,7 @@ def tell(case: Case) -> bool:
         _hold_automatic,
         _hold_min_count,
         _hold_already_told,
+        _hold_ruler_told,
         _hold_flapping,
         _hold_cooldown,
     )
@@ -111,6 +112,19 @@ def _hold_already_told(case: Case) -> bool:
             case.say("already_told", f"told at {utc(item.at)} as {item.disposition}; the alert stands until it is over")
             return True
     return False
+
+
+def _hold_ruler_told(case: Case) -> bool:
+    """The ruler's own alert has reached somebody: the incident adds to it, and is told once that alert is over."""
+    alerts = case.history.ruler_alerts
+    if not alerts or not case.policy.ruler_notifies:
+        return False
+    first = min(alerts, key=lambda alert: (alert.starts_at, alert.name))
+    more = f" and {len(alerts) - 1} more" if len(alerts) > 1 else ""
+    text = f"Loki's ruler alerts on it since {utc(first.starts_at)} ({first.name}{more}), whoever gets its alerts knows"
+    last = max(alert.ends_at or 0 for alert in alerts)
+    # Each time it is sent the ruler puts the end a little further off.
+    return case.hold("ruler_told", text, min(max(last, case.now + MINUTE), case.now + 5 * MINUTE))
 
 
 def _hold_flapping(case: Case) -> bool:

@@ -67,6 +67,9 @@ class Policy(Value):
     storm: StormLimit = StormLimit()
     flapping: Flapping = Flapping()
     suppress: SuppressRule = SuppressRule()
+    # An incident that holds an alert of the ruler's own is not told while that fires: the ruler has told it. Set to
+    # false where the ruler's alerts reach nobody but IncidentLens.
+    ruler_notifies: bool = True
     new_service_grace_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
     deploy_grace_minutes: float = Field(default=5, ge=0, allow_inf_nan=False)
     # The verifier's quiet time where a runbook gives none, and the longest it waits whatever a runbook says.

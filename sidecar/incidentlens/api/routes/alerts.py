@@ -106,7 +106,7 @@ async def receive(
     ours: dict[str, list[Alert]] = {}
     refused: Counter[str] = Counter()
     for alert in alerts:
-        found = _project_of(services.loaded, principal, x_scope_orgid, alert)
+        found = _owner(services.loaded, principal, x_scope_orgid, alert)
         if isinstance(found, _Nobody):
             refused[found.why] += 1
         else:
@@ -127,6 +127,18 @@ class _Nobody:
 
     def __init__(self, why: str) -> None:
         self.why = why
+
+
+def _owner(loaded: Loaded, asker: Principal | None, tenant: str | None, alert: Alert) -> str | _Nobody:
+    """`_project_of`, and where IncidentLens wrote the rule, the project that its label names must be the same one.
+
+    Another sidecar may have written rules for a project of its own into the same tenant.
+    """
+    found = _project_of(loaded, asker, tenant, alert)
+    label = alert.labels.get("project", "")
+    if isinstance(found, str) and alert.ours and label != found:
+        return _Nobody(f"the rule was written for project {label[:80]!r}, not for {found}")
+    return found
 
 
 def _project_of(loaded: Loaded, asker: Principal | None, tenant: str | None, alert: Alert) -> str | _Nobody:
