@@ -53,6 +53,7 @@ def _register() -> None:
         init,
         local_loki,
         policy,
+        provision,
         read,
         replay,
         rules,
@@ -77,6 +78,7 @@ def _register() -> None:
         policy,
         bench,
         grafana_plugin,
+        provision,
     ):
         module.register(app)
 
