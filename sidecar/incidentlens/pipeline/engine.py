@@ -19,6 +19,7 @@ from incidentlens.incidents import GroupingSettings, group
 from incidentlens.intake.reading import EventReader
 from incidentlens.model.clock import HOUR, MINUTE, SECOND, Clock
 from incidentlens.model.decisions import Alert, Verification
+from incidentlens.model.incidents import Problem
 from incidentlens.model.records import record_id
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Mode
@@ -38,6 +39,8 @@ _FRAGMENT = SECOND // 10  # lines of one event are nearer to each other than thi
 # Queries further apart than this no longer share what was seen, so that one that is refused for days costs nothing.
 APART = 15 * MINUTE
 _MAX_SERVICE = 200  # characters
+# New problems that one tick takes up; fewer where so many incidents are active already, but always some.
+_MOST_NEW, _LEAST_NEW, _MOST_ACTIVE = 200, 20, 1000
 # Ended incidents are looked at for likeness this far back.
 _SIMILAR = 24 * HOUR
 
@@ -222,8 +225,9 @@ class Engine:
             lines, events = self._hold_back(lines, events, intake)
         signed = memory.catalogue.sign(events)
         memory.cursors.update(intake.cursors)
-        if lines.height:
-            memory.newest = max(memory.newest or 0, int(lines["ts"][-1]))
+        past = lines.filter(pl.col("ts") <= intake.until)
+        if past.height:
+            memory.newest = max(memory.newest or 0, int(past["ts"][-1]))
             await tx.set_cursor(_NEWEST, memory.newest)
         await self._remember_seen(tx, memory, lines, self._edge(memory, intake.until))
         return await self._advance(tx, memory, signed, intake, report)
@@ -240,6 +244,7 @@ class Engine:
         problems = memory.detector.observe(signed, now, self._context(memory, situation, signed))
         counts = memory.detector.counts()
         await self._save_stages(tx, memory, counts)
+        problems = self._bounded(problems, situation, report)
         report.problems = len(problems)
         report.suppressed = sum(problem.suppressed is not None for problem in problems)
         changed = group(problems, situation.live, now, self._grouping())
@@ -327,6 +332,22 @@ class Engine:
             first_seen=memory.first_seen,
             known_services=self._configured_services(),
         )
+
+    @staticmethod
+    def _bounded(problems: list[Problem], situation: Situation, report: TickReport) -> list[Problem]:
+        """Those that have an incident, and of the new ones the heaviest: a flood must not hold up the next tick.
+
+        What is left out is counted, and comes again at the next tick where it goes on.
+        """
+        known = {problem.id for incident in situation.live for problem in incident.problems}
+        new = [problem for problem in problems if problem.id not in known]
+        room = max(_LEAST_NEW, min(_MOST_NEW, _MOST_ACTIVE - sum(one.status.active for one in situation.live)))
+        if len(new) <= room:
+            return problems
+        new.sort(key=lambda problem: (-problem.score, problem.onset, problem.id))
+        left_out = {problem.id for problem in new[room:]}
+        report.left_out = len(left_out)
+        return [problem for problem in problems if problem.id not in left_out]
 
     def _configured_services(self) -> frozenset[str]:
         config = self.project.config

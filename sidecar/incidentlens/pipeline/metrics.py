@@ -13,6 +13,9 @@ REGISTRY = CollectorRegistry()
 RECORDS = Counter("incidentlens_records_total", "Log records taken in", ["project"], registry=REGISTRY)
 CUT = Counter("incidentlens_records_cut_total", "Records that a bound kept out", ["project"], registry=REGISTRY)
 PROBLEMS = Counter("incidentlens_problems_total", "Problems found", ["project", "suppressed"], registry=REGISTRY)
+LEFT_OUT = Counter(
+    "incidentlens_problems_left_out_total", "New problems beyond what one tick takes up", ["project"], registry=REGISTRY
+)
 DECISIONS = Counter("incidentlens_decisions_total", "Decisions taken", ["project", "disposition"], registry=REGISTRY)
 NOTIFICATIONS = Counter("incidentlens_notifications_total", "Notifications", ["project", "state"], registry=REGISTRY)
 OUTCOMES = Counter("incidentlens_verifications_total", "Ended verifications", ["project", "outcome"], registry=REGISTRY)
@@ -39,6 +42,7 @@ def observe_tick(project: str, report: TickReport, lag_ns: int) -> None:
     RECORDS.labels(project).inc(report.records)
     PROBLEMS.labels(project, "no").inc(report.problems - report.suppressed)
     PROBLEMS.labels(project, "yes").inc(report.suppressed)
+    LEFT_OUT.labels(project).inc(report.left_out)
     for disposition in report.decisions:
         DECISIONS.labels(project, disposition).inc()
     for state in report.notifications:
