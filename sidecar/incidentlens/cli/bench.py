@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
-from rich.table import Table
 
 from .console import answer, print_json, talk, unusable
 
@@ -42,7 +42,7 @@ def bench(
     for part in chosen:
         with talk.status(f"measuring {part}"):
             figures += work[part]()
-    result = {"machine": measure.machine(), "figures": [figure.as_json() for figure in figures]}
+    result: dict[str, Any] = {"machine": measure.machine(), "figures": [figure.as_json() for figure in figures]}
     if out is not None:
         import orjson
 
@@ -50,13 +50,10 @@ def bench(
     if as_json:
         print_json(result)
         return
-    table = Table(show_edge=False)
-    table.add_column("what")
-    table.add_column("figure", justify="right")
-    table.add_column("aim")
-    table.add_column("conditions", overflow="fold")
     for figure in figures:
         value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.2f}"
-        verdict = "" if figure.met is None else " (met)" if figure.met else " (not met)"
-        table.add_row(figure.name, f"{value} {figure.unit}", f"{figure.aim}{verdict}", figure.conditions)
-    answer.print(table)
+        verdict = "" if figure.met is None else f"   aim: {figure.aim}, {'met' if figure.met else 'not met'}"
+        answer.print(f"{figure.name:<34}{value:>12} {figure.unit}{verdict}", markup=False)
+        answer.print(f"    {figure.conditions}", style="dim", markup=False)
+    on = result["machine"]
+    answer.print(f"measured at {on['at']} on {on['cores']} cores of {on['cpu']}, Python {on['python']}", markup=False)
