@@ -6,7 +6,7 @@ ours is a Conflict and nothing of it is touched. The notification policy tree ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,7 @@ async def apply(client: GrafanaClient, options: Options) -> list[Applied]:
 async def remove(client: GrafanaClient, options: Options) -> list[Applied]:
     """Take away all that `apply` may have made, in the order in which nothing is in use any more."""
     done: list[Applied] = []
-    for uid in RULES:
-        done += await _gone(client, "alert rule", f"{_API}/alert-rules/{uid}", uid)
+    done += await _without_rules(client, RULES)
     done += await _policy(client, None)
     mine = [point for point in await client.get(f"{_API}/contact-points") or () if point["uid"] in CONTACTS]
     for point in mine:
@@ -209,14 +208,12 @@ async def _policy(client: GrafanaClient, route: dict[str, Any] | None) -> list[A
 
 
 async def _rules(client: GrafanaClient, wanted: Resources, options: Options) -> list[Applied]:
-    done: list[Applied] = []
     names = {rule["uid"] for rule in wanted.rules}
-    for uid in RULES:
-        if uid not in names:
-            done += await _gone(client, "alert rule", f"{_API}/alert-rules/{uid}", uid)
+    done = await _without_rules(client, [uid for uid in RULES if uid not in names])
+    known = {rule["uid"]: rule for rule in await _list(client, f"{_API}/alert-rules")}
     for rule in wanted.rules:
         path = f"{_API}/alert-rules/{rule['uid']}"
-        there = await _maybe(client, path)
+        there = known.get(rule["uid"])
         if there is not None and _agrees(rule, there):
             done.append(Applied("alert rule", rule["title"], "unchanged"))
             continue
@@ -227,6 +224,16 @@ async def _rules(client: GrafanaClient, wanted: Resources, options: Options) -> 
         done.append(Applied("alert rule", rule["title"], "made" if there is None else "changed"))
     if wanted.rules:
         await _interval(client, int(options.interval.removesuffix("s")))
+    return done
+
+
+async def _without_rules(client: GrafanaClient, uids: Sequence[str]) -> list[Applied]:
+    """9.4 answers 500 for a rule that is not there, so they are looked for in the list."""
+    done = []
+    for rule in await _list(client, f"{_API}/alert-rules"):
+        if rule["uid"] in uids:
+            await client.ask("DELETE", f"{_API}/alert-rules/{rule['uid']}")
+            done.append(Applied("alert rule", rule["title"], "removed"))
     return done
 
 
