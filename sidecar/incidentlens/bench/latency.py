@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import statistics
 import time
 from pathlib import Path
@@ -59,7 +60,12 @@ async def _rounds(rounds: int, interval_s: int) -> list[float]:
         await sidecar.start()
         running.push_async_callback(sidecar.stop)
         await sidecar.first_run(configuration.PROJECT)
-        return [await _one(loki, store, number) for number in range(rounds)]
+        seconds = []
+        for number in range(rounds):
+            # A failure does not wait for a tick: without a pause each round would begin just after one.
+            await asyncio.sleep(random.uniform(0, interval_s))
+            seconds.append(await _one(loki, store, number))
+        return seconds
 
 
 def _set_interval(path: Path, interval_s: int) -> None:
