@@ -98,7 +98,7 @@ async def _routes(client: Any) -> list[str]:
 def _plain(route: str) -> str:
     """The route without the incident's id."""
     parts = route.split("/")
-    return "/".join("{id}" if part.startswith("inc") and part != "incidents" else part for part in parts)
+    return "/".join("{id}" if part.startswith("inc") and not part.startswith("incidents") else part for part in parts)
 
 
 async def _time(client: Any, route: str) -> list[float]:

@@ -53,7 +53,7 @@ def bench(
     for figure in figures:
         value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.2f}"
         verdict = "" if figure.met is None else f"   aim: {figure.aim}, {'met' if figure.met else 'not met'}"
-        answer.print(f"{figure.name:<34}{value:>12} {figure.unit}{verdict}", markup=False)
+        answer.print(f"{figure.name:<44}{value:>10} {figure.unit}{verdict}", markup=False)
         answer.print(f"    {figure.conditions}", style="dim", markup=False)
     on = result["machine"]
     answer.print(f"measured at {on['at']} on {on['cores']} cores of {on['cpu']}, Python {on['python']}", markup=False)
