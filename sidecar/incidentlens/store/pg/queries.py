@@ -8,6 +8,9 @@ from typing import Any
 
 import psycopg_pool
 
+from .panels import ReadPanels
+from .panels_figures import ReadFigures
+from .panels_lists import ReadLists
 from .read_alerts import ReadAlerts
 from .read_context import ReadContext
 from .read_incidents import ReadIncidents
@@ -16,7 +19,9 @@ from .read_stats import ReadStats
 from .session import Session, translated
 
 
-class PostgresQueries(ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts):
+class PostgresQueries(
+    ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts, ReadPanels, ReadFigures, ReadLists
+):
     """See `store.queries.Queries`."""
 
     def __init__(self, pool: psycopg_pool.AsyncConnectionPool[Any]) -> None:

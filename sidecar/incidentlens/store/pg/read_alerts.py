@@ -42,7 +42,7 @@ class ReadAlerts(Reader):
                 "WHERE told.project = incident.project AND told.incident_id = incident.id AND told.kind = 'notify' "
                 "AND told.state = 'done' AND coalesce(decision.inputs ->> 'episode', '0') = incident.reopened::text "
                 "ORDER BY told.at DESC, told.seq DESC LIMIT 1) AS action "
-                "WHERE incident.project = %s AND incident.ended_at IS NULL AND incident.status <> 'suppressed' "
+                "WHERE incident.project = %s AND incident.status IN ('open', 'verifying') "
                 "AND incident.disposition = ANY(%s) ORDER BY action.at DESC, action.seq DESC LIMIT %s",
                 (project, NOTIFYING, OPEN_ALERTS),
                 plan=False,

@@ -79,6 +79,16 @@ class ReadSignatures(Reader):
                 next_cursor = encode(key, [rows[-1][name] for name in columns.split(", ")])
             return Page(items=tuple(await _with_sparks(session, project, rows, now)), next_cursor=next_cursor)
 
+    async def panel_signatures(self, project: str, signatures: Sequence[str], *, now: int) -> list[SignatureRow]:
+        """The signatures of those names as the list shows them, by name; beside `store.queries.Queries`."""
+        async with self._read() as session:
+            rows = await session.rows(
+                f"SELECT {TEMPLATE_COLUMNS} FROM templates WHERE project = %s AND signature = ANY(%s) ORDER BY 1",
+                (project, list(signatures)),
+                plan=False,
+            )
+            return await _with_sparks(session, project, rows, now)
+
     async def signature_detail(
         self, project: str, signature: str, *, since: int, until: int, bucket: int
     ) -> SignatureDetail | None:

@@ -1,0 +1,126 @@
+"""`timeline`: how an incident stood when, as states; without one, the incidents of the time range, each a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from incidentlens.grafana.frames import Field, FieldType, Frame
+from incidentlens.store.queries import IncidentDetail
+
+from . import look
+from .context import QueryContext
+from .filters import filter_of
+from .query import PanelQuery, one_of
+
+DEFAULT_ROWS, MAX_ROWS = 20, 100
+MAX_PROBLEMS = 15
+MAX_EVENTS = 500
+FORMATS = ("states", "events")
+# An event's kind: the status from then on.
+_STATUS = {"opened": "open", "verifying": "verifying", "reopened": "open", "suppressed": "suppressed"}
+_ENDED = {"closed": "closed", "ignored": "ignored"}
+_KINDS = {
+    "opened": "red",
+    "reopened": "red",
+    "problem_joined": "orange",
+    "analysed": "blue",
+    "decided": "purple",
+    "verified": "green",
+    "closed": "dark-green",
+    "feedback": "yellow",
+}
+_FAILING = {"failing": "red"}
+
+States = list[tuple[int, str | None]]
+
+
+async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
+    """Format `states` (for a state timeline) or, of incidents that are named, `events` (a table)."""
+    wanted = one_of(query.format or "states", FORMATS, "format")
+    if not query.incident_id:
+        if wanted == "events":
+            return [Frame("timeline", (), look.TABLE).with_notice("choose an incident to see what happened")]
+        return await _incidents(query, context)
+    detail = await context.queries.incident_detail(context.project, query.incident_id[0])
+    if detail is None:
+        return [Frame("timeline").with_notice("there is no such incident")]
+    note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
+    frames = [_events(detail, query)] if wanted == "events" else _states(detail, context.now)
+    return look.noticed(frames, [note])
+
+
+async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
+    """Each incident with its severity for as long as it went on; the latest first."""
+    limit = query.rows(DEFAULT_ROWS, MAX_ROWS)
+    rows = await context.queries.panel_incidents(
+        context.project, await filter_of(query, context), since=query.since, until=query.until, limit=limit + 1
+    )
+    frames = []
+    for row in rows[:limit]:
+        end = row.ended_at if row.ended_at is not None else context.now
+        states: States = [(row.onset, row.severity.value), (max(end, row.onset + 1), None)]
+        links = look.incident_links(context, row.id)
+        frames.append(_frame(row.title[:120], states, look.coloured(look.SEVERITY, links=links), row.id))
+    frames = frames or [Frame("timeline")]
+    return look.noticed(frames, [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None])
+
+
+def _states(detail: IncidentDetail, now: int) -> list[Frame]:
+    incident = detail.incident
+    over = incident.ended_at
+    status: States = [(incident.opened_at, "open")]
+    for event in detail.events:
+        if event.kind in _STATUS:
+            status.append((event.at, _STATUS[event.kind]))
+        elif event.kind in _ENDED:
+            status.append((event.at, _ENDED[event.kind]))
+        elif event.kind == "verified":
+            status.append((event.at, "resolved" if event.text.startswith("resolved") else "open"))
+    if over is not None:
+        status.append((over, incident.status.value))
+    decisions = sorted(detail.decisions, key=lambda decision: decision.at)
+    end = over if over is not None else now
+    dispositions: States = [(decision.at, decision.disposition.value) for decision in decisions]
+    severities: States = [(decision.at, decision.severity.value) for decision in decisions]
+    watches: States = []
+    for watch in detail.verifications:
+        watches.append((watch.started_at, "watching"))
+        if watch.outcome is not None and watch.ended_at is not None:
+            watches.append((watch.ended_at, watch.outcome.value))
+    frames = [
+        _frame("Status", status, look.coloured(look.STATUS), "status"),
+        _frame("Disposition", [*dispositions, (end, None)], look.coloured(look.DISPOSITION), "disposition"),
+        _frame("Severity", [*severities, (end, None)], look.coloured(look.SEVERITY), "severity"),
+        _frame("Verification", watches, look.coloured({"watching": "yellow", **look.OUTCOME}), "verification"),
+    ]
+    problems = sorted(incident.problems, key=lambda problem: (-problem.score, problem.onset))[:MAX_PROBLEMS]
+    for problem in sorted(problems, key=lambda problem: problem.onset):
+        failing: States = [(problem.onset, "failing"), (max(problem.last_seen, problem.onset + 1), None)]
+        name = f"{problem.service}: {' '.join(problem.template.replace('<*>', '…').split())[:80]}"
+        frames.append(_frame(name, failing, look.coloured(_FAILING), problem.id))
+    frames = [frame for frame in frames if len(frame)]
+    left = len(incident.problems) - len(problems)
+    return look.noticed(frames, [f"{left:,} lesser problems are not shown" if left else None])
+
+
+def _frame(title: str, states: Sequence[tuple[int, str | None]], config: dict[str, object], name: str) -> Frame:
+    """One row of the panel. Two changes at one moment are one, the later of them."""
+    kept: dict[int, str | None] = dict(sorted(states, key=lambda entry: entry[0]))
+    time = Field("time", FieldType.TIME, list(kept))
+    return Frame(
+        name, [time, Field("state", FieldType.STRING, list(kept.values()), {"displayNameFromDS": title, **config})]
+    )
+
+
+def _events(detail: IncidentDetail, query: PanelQuery) -> Frame:
+    limit = query.rows(200, MAX_EVENTS)
+    events = detail.events[-limit:]
+    fields = [
+        Field("time", FieldType.TIME, [event.at for event in events], {"displayName": "When"}),
+        Field("kind", FieldType.STRING, [event.kind for event in events], look.coloured(_KINDS, displayName="What")),
+        Field("text", FieldType.STRING, [event.text for event in events], {"displayName": "Said"}),
+        Field("by", FieldType.STRING, [event.by for event in events], {"displayName": "By"}),
+    ]
+    frame = Frame("timeline", fields, look.TABLE)
+    left = len(detail.events) - len(events) + detail.cut.get("events", 0)
+    return frame.with_notice(f"{left:,} earlier entries are not shown") if left else frame

@@ -1,0 +1,110 @@
+"""Example queries of every type, and what a filled store answers: for golden files and for other decoders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builders import T0, make_action, make_decision, make_event, make_verification
+from incidentlens.grafana.frames import Frame
+from incidentlens.grafana.queries import QueryContext, answer, read_query
+from incidentlens.model.clock import HOUR, MINUTE, SECOND
+from incidentlens.model.decisions import Check, Feedback
+from incidentlens.model.incidents import Suppression
+from incidentlens.model.signatures import SignatureCount
+from incidentlens.model.terms import ActionKind, Disposition, Level, Mode, Outcome, Severity, Status
+from incidentlens.store.postgres import PostgresStore
+from incidents_in_store import PAY, POOL, put
+
+NOW = T0 + 2 * HOUR
+SINCE, UNTIL = T0 - HOUR, NOW
+HOSTILE = "<script>alert(1)</script> {{ $labels.x }} ${__user.login} @everyone \x00 ' OR 1=1 --"
+INTERVAL_MS = 30 * 60 * 1000
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "incidents": {"queryType": "incidents", "sort": "severity", "limit": 50},
+    "incidents_filtered": {"queryType": "incidents", "filters": {"service": ["db"], "severity": ["high", "critical"]}},
+    "incident_series": {"queryType": "incident_series"},
+    "incident_series_by_severity": {"queryType": "incident_series", "groupBy": ["severity"]},
+    "incident_series_by_two": {"queryType": "incident_series", "groupBy": ["disposition", "service"]},
+    "open_alerts": {"queryType": "open_alerts"},
+    "evidence": {"queryType": "evidence", "incidentId": "i1"},
+    "timeline": {"queryType": "timeline", "incidentId": "i1"},
+    "timeline_events": {"queryType": "timeline", "incidentId": "i1", "format": "events"},
+    "timeline_incidents": {"queryType": "timeline"},
+    "root_cause": {"queryType": "root_cause", "incidentId": "i1"},
+    "actions": {"queryType": "actions"},
+    "verification": {"queryType": "verification"},
+    "verification_runbooks": {"queryType": "verification", "format": "runbooks"},
+    "verification_watches": {"queryType": "verification", "incidentId": "i1"},
+    "signatures": {"queryType": "signatures", "sort": "top"},
+    "signatures_sparklines": {"queryType": "signatures", "format": "sparklines"},
+    "kpis": {"queryType": "kpis"},
+    "annotations": {"queryType": "annotations"},
+    "variable_services": {"queryType": "variable", "variable": "services"},
+    "variable_incidents": {"queryType": "variable", "variable": "incidents"},
+    "nothing": {"queryType": "evidence"},
+}
+
+
+async def fill(store: PostgresStore) -> None:
+    """Project `shop` with an open, a resolved, a suppressed and a hostile incident; `bank` with one of its own."""
+    await put(store, "i1")
+    await put(
+        store, "i2", status=Status.RESOLVED, severity=Severity.CRITICAL, disposition=Disposition.ESCALATE,
+        onset=T0 + 30 * MINUTE, opened_at=T0 + 31 * MINUTE, last_seen=T0 + 40 * MINUTE, ended_at=T0 + 50 * MINUTE,
+        reopened=1,
+    )  # fmt: skip
+    await put(store, "i3", title=HOSTILE, summary=HOSTILE, service=HOSTILE, root_cause=None, severity=Severity.LOW)
+    await put(store, "b1", project="bank", title="a secret of the bank", service="vault")
+    held = Suppression(reason="maintenance", detail="planned work")
+    await put(
+        store, "i4", status=Status.SUPPRESSED, suppression=held, disposition=Disposition.OBSERVE, runbook=None,
+        opened_at=T0 + 70 * MINUTE, onset=T0 + 69 * MINUTE,
+    )  # fmt: skip
+    async with store.transaction("shop") as tx:
+        await tx.save_verification(
+            make_verification(
+                "v-i2", "i2", outcome=Outcome.RESOLVED, ended_at=T0 + 50 * MINUTE, why="quiet for 5 min",
+                checks=(Check(at=T0 + 60 * SECOND, count=12, note="12 records"),),
+            )
+        )  # fmt: skip
+        await tx.add_decision(
+            make_decision(
+                "d-held", "i4", at=T0 + 71 * MINUTE, mode=Mode.LIVE, disposition=Disposition.OBSERVE, tell=False,
+                actions=(ActionKind.SUPPRESS,),
+            )
+        )  # fmt: skip
+        await tx.add_action(
+            make_action(
+                "suppress:i4", "i4", decision_id="d-held", kind=ActionKind.SUPPRESS, at=T0 + 71 * MINUTE,
+                payload={"reason": "planned work"},
+            )
+        )  # fmt: skip
+        await tx.add_event(make_event("feedback", "i2", at=T0 + 36 * MINUTE, by="ann", text="right cause"))
+        await tx.add_feedback(Feedback(incident_id="i2", at=T0 + 36 * MINUTE, by="ann", verdict="right_cause"))
+        counts = [(POOL, "db", 1, 40), (POOL, "db", 0, 90), (PAY, "payment", 0, 7)]
+        await tx.add_counts(
+            [
+                SignatureCount(
+                    service=service, signature=name, level=Level.ERROR, bucket=T0 - T0 % HOUR + hours * HOUR, count=n
+                )
+                for name, service, hours, n in counts
+            ]
+        )
+
+
+def context_of(store: PostgresStore, project: str = "shop", **changes: Any) -> QueryContext:
+    """As a data source of that project has it."""
+    values = {"public_url": "https://incidents.example", "loki_uid": "loki", **changes}
+    return QueryContext(project=project, queries=store.queries, now=NOW, **values)
+
+
+async def ask(store: PostgresStore, body: dict[str, Any], project: str = "shop", **changes: Any) -> list[Frame]:
+    """What one query answers over the filled time."""
+    bounds = {"since": SINCE, "until": UNTIL, "interval_ms": INTERVAL_MS, "max_data_points": 500, **changes}
+    return await answer(read_query(body, **bounds), context_of(store, project))
+
+
+async def sample_frames(store: PostgresStore) -> dict[str, list[Frame]]:
+    """The frames of every example over a store that `fill` has filled."""
+    return {name: await ask(store, body, ref_id="A") for name, body in EXAMPLES.items()}
