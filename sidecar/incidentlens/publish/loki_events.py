@@ -6,8 +6,10 @@ changes, so Loki itself drops what is pushed twice: at least once becomes exactl
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import httpx
 import orjson
 
 from incidentlens.actions import redact
@@ -50,14 +52,16 @@ def event_payload(event: IncidentEvent, incident: Incident, sequence: int) -> di
 class LokiEvents:
     """Pushes event payloads to one Loki."""
 
-    def __init__(self, settings: LokiSettings) -> None:
+    def __init__(self, settings: LokiSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.settings = settings
-        self._client = LokiClient(settings)
+        self._client = LokiClient(settings, transport)
 
-    async def send(self, payload: dict[str, Any]) -> None:
-        """Raises LokiError."""
-        value = [str(payload["ts"]), payload["line"], payload["metadata"]]
-        await self._client.push([{"stream": payload["stream"], "values": [value]}])
+    async def send(self, payloads: Sequence[Mapping[str, Any]]) -> None:
+        """All in one request. Raises LokiError; Loki may have taken some of them then."""
+        streams = [
+            {"stream": one["stream"], "values": [[str(one["ts"]), one["line"], one["metadata"]]]} for one in payloads
+        ]
+        await self._client.push(streams)
 
     async def close(self) -> None:
         await self._client.close()
