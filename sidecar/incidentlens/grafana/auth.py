@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import re2
 
 from incidentlens.config.loader import Loaded, Project
 from incidentlens.config.model import Role
 
-from .pb.pluginv2_pb2 import DataSourceInstanceSettings, PluginContext
+from .pb.pluginv2_pb2 import PluginContext
 
 IN_SCOPE = "incidentlens.asker"
 """The key of an ASGI scope under which the API finds an Asker."""
@@ -34,20 +35,30 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What a data source's settings say; anybody may read them, so they prove nothing."""
+
+    project: str | None = None
+    loki_uid: str = ""  # of the data source of the logs, for links into Explore
+    incident_dashboard: str = ""  # uid
+
+
+@dataclass(frozen=True, slots=True)
 class Asker:
     """A project through a data source. `name` is kept with whatever is changed."""
 
     project: Project
     role: Role
     name: str
+    settings: Settings = Settings()
 
 
 def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
     """Raises Refused 401 without a known token, 403 for another project's, 404 for a project that is not there."""
     if not context.HasField("dataSourceInstanceSettings"):
         raise Refused(401, "this call comes from no data source; add one of type IncidentLens and ask through it")
-    settings = context.dataSourceInstanceSettings
-    wanted = _project(settings)
+    settings = settings_of(context)
+    wanted = settings.project
     login = _login(context)
     writes = context.user.role in _WRITERS  # absent for alert rules
     if not loaded.config.server.require_token:
@@ -56,8 +67,8 @@ def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
             raise Refused(
                 404, f"there is no project {name!r:.80}; the data source may name {', '.join(loaded.projects)}"
             )
-        return Asker(loaded.projects[name], Role.EDITOR if writes else Role.VIEWER, f"{login} in Grafana")
-    presented = settings.decryptedSecureJsonData.get("token", "").strip()
+        return Asker(loaded.projects[name], Role.EDITOR if writes else Role.VIEWER, f"{login} in Grafana", settings)
+    presented = context.dataSourceInstanceSettings.decryptedSecureJsonData.get("token", "").strip()
     if not presented:
         raise Refused(401, "the data source has no token; enter one of the project's tokens in its settings")
     token = loaded.token_of(presented)
@@ -68,21 +79,33 @@ def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
             403, f"the data source's token is not for project {wanted!r:.80}; name the token's own project, or none"
         )
     role = Role.EDITOR if writes and token.role is Role.EDITOR else Role.VIEWER
-    return Asker(loaded.projects[token.project], role, f"{login} in Grafana, token {token.name}")
+    return Asker(loaded.projects[token.project], role, f"{login} in Grafana, token {token.name}", settings)
 
 
-def _project(settings: DataSourceInstanceSettings) -> str | None:
-    """The project that the settings name. Raises Refused 400 for settings that are no JSON object."""
-    if not settings.jsonData:
-        return None
-    if len(settings.jsonData) > _MAX_SETTINGS:
+def settings_of(context: PluginContext) -> Settings:
+    """What the data source's settings say. Raises Refused 400 for settings that are no JSON object."""
+    raw = context.dataSourceInstanceSettings.jsonData
+    if not raw:
+        return Settings()
+    if len(raw) > _MAX_SETTINGS:
         raise Refused(400, "the data source's settings are too large; save them anew")
     try:
-        data: Any = orjson.loads(settings.jsonData)
+        data: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise Refused(400, "the data source's settings are no JSON; save them anew") from None
-    named = data.get("project") if isinstance(data, dict) else None
-    return named.strip() or None if isinstance(named, str) else None
+        data = None
+    if not isinstance(data, dict):
+        raise Refused(400, "the data source's settings are no JSON object; save them anew")
+    project = data.get("project")
+    return Settings(
+        project=project.strip() or None if isinstance(project, str) else None,
+        loki_uid=_uid(data.get("lokiUid")),
+        incident_dashboard=_uid(data.get("incidentDashboard")),
+    )
+
+
+def _uid(value: Any) -> str:
+    """A uid of Grafana's, or none."""
+    return value if isinstance(value, str) and re2.fullmatch(r"[A-Za-z0-9_-]{1,40}", value) else ""
 
 
 def _login(context: PluginContext) -> str:
