@@ -163,7 +163,7 @@ def _summary(renderer: Renderer, decision: Decision, incident: Incident, analysi
     chain = cause.chain if cause is not None and not cause.undetermined and len(cause.chain) > 1 else ()
     services = renderer.clean(", ".join(incident.services[:5]), 160)
     lines = [
-        f"{decision.severity} in {services} since {utc(incident.onset)}, {incident.count} failing records",
+        f"In {services} since {utc(incident.onset)}, {incident.count} failing record{'s' * (incident.count != 1)}",
         f"Suspected cause: {_bounded(renderer, analysis.cause or analysis.summary, 300)} "
         f"(confidence {analysis.confidence:.2f})",
         *(f"{number}. {_bounded(renderer, step, 140)}" for number, step in enumerate(analysis.next_steps[:3], 1)),

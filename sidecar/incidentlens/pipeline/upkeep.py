@@ -7,7 +7,7 @@ import logging
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from incidentlens.model.clock import DAY, Clock
-from incidentlens.publish import Annotator, Publisher
+from incidentlens.publish import Annotator, Publisher, Receipts
 from incidentlens.store.base import Store, StoreError
 
 from . import metrics
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _PUBLISH_S = 1
 _ANNOTATE_S = 5
+_READ_BACK_S = 10
 _PRUNE_S = 3600
 KEEP = 30 * DAY
 KEEP_HOURLY = 400 * DAY
@@ -31,12 +32,14 @@ class Upkeep:
         self._clock = clock
         self._publisher = Publisher(store, clock)
         self._annotator = Annotator(store, clock)
+        self._receipts = Receipts(store, clock)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
     def start(self) -> None:
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._scheduler.add_job(self.publish, "interval", seconds=_PUBLISH_S, **options)
         self._scheduler.add_job(self.annotate, "interval", seconds=_ANNOTATE_S, **options)
+        self._scheduler.add_job(self.read_back, "interval", seconds=_READ_BACK_S, **options)
         self._scheduler.add_job(self.prune, "interval", seconds=_PRUNE_S, **options)
         self._scheduler.start()
 
@@ -45,6 +48,7 @@ class Upkeep:
             self._scheduler.shutdown(wait=False)
         await self._publisher.close()
         await self._annotator.close()
+        await self._receipts.close()
 
     async def publish(self) -> None:
         """Send what is due."""
@@ -68,6 +72,13 @@ class Upkeep:
                 self._annotator.sent.get(project, 0) - sent.get(project, 0),
                 self._annotator.failed.get(project, 0) - failed.get(project, 0),
             )
+
+    async def read_back(self) -> None:
+        """Ask Grafana what became of the notifications."""
+        try:
+            await self._receipts.run_once(self._sidecar.loaded)
+        except StoreError as error:
+            log.warning("what became of notifications could not be kept: %s", error)
 
     async def prune(self) -> None:
         """Remove counts a minute, seen records and samples that are older than a month."""

@@ -71,9 +71,11 @@ async def apply(client: GrafanaClient, options: Options) -> list[Applied]:
     done: list[Applied] = []
     if wanted.data_source is not None:
         done.append(await _data_source(client, wanted.data_source))
+    folder = FOLDER_UID
     if wanted.rules or wanted.dashboards:
-        done.append(await _folder(client))
-    done += [await _dashboard(client, dashboard) for dashboard in wanted.dashboards]
+        folder, applied = await _folder(client)
+        done.append(applied)
+    done += [await _dashboard(client, dashboard, folder) for dashboard in wanted.dashboards]
     if wanted.template:
         done.append(await _template(client, wanted.template))
     done += [await _contact(client, contact) for contact in wanted.contacts]
@@ -81,7 +83,7 @@ async def apply(client: GrafanaClient, options: Options) -> list[Applied]:
         done.append(await _mute(client, wanted.mute))
     if wanted.template:
         done += await _policy(client, wanted.route)
-        done += await _rules(client, wanted, options)
+        done += await _rules(client, wanted, options, folder)
         if wanted.mute is None:
             done += await _gone(client, "mute timing", f"{_API}/mute-timings/{NOBODY}", NOBODY)
     return done
@@ -114,8 +116,12 @@ async def _check(client: GrafanaClient, wanted: Resources) -> None:
         if points.get(contact["name"], contact["uid"]) != contact["uid"]:
             raise Conflict(f"there is a contact point {contact['name']!r} already; give ours a --prefix")
     there = await _maybe(client, f"/api/datasources/uid/{DATA_SOURCE}")
-    if wanted.data_source is not None and there is not None and there.get("type") != DATA_SOURCE_TYPE:
+    if wanted.data_source is None or there is None:
+        return
+    if there.get("type") != DATA_SOURCE_TYPE:
         raise Conflict(f"the uid {DATA_SOURCE!r} belongs to a data source of type {there.get('type')!r}; rename it")
+    if there.get("readOnly"):
+        raise Conflict("the data source comes from Grafana's provisioning files: change those, or --no-data-source")
 
 
 async def _data_source(client: GrafanaClient, wanted: dict[str, Any]) -> Applied:
@@ -134,19 +140,23 @@ async def _data_source(client: GrafanaClient, wanted: dict[str, Any]) -> Applied
     return Applied("data source", "IncidentLens", "changed")
 
 
-async def _folder(client: GrafanaClient) -> Applied:
+async def _folder(client: GrafanaClient) -> tuple[str, Applied]:
+    """The folder's uid: ours, or that of one of the same name (two of a name cannot be in older versions)."""
     if await _maybe(client, f"/api/folders/{FOLDER_UID}") is not None:
-        return Applied("folder", FOLDER, "unchanged")
+        return FOLDER_UID, Applied("folder", FOLDER, "unchanged")
+    for folder in await _list(client, "/api/folders"):
+        if folder.get("title") == FOLDER:
+            return str(folder["uid"]), Applied("folder", FOLDER, "unchanged")
     await client.ask("POST", "/api/folders", {"uid": FOLDER_UID, "title": FOLDER})
-    return Applied("folder", FOLDER, "made")
+    return FOLDER_UID, Applied("folder", FOLDER, "made")
 
 
-async def _dashboard(client: GrafanaClient, dashboard: dict[str, Any]) -> Applied:
+async def _dashboard(client: GrafanaClient, dashboard: dict[str, Any], folder: str) -> Applied:
     name = str(dashboard.get("title") or dashboard["uid"])
     there = await _maybe(client, f"/api/dashboards/uid/{dashboard['uid']}")
     if there is not None and _agrees(dashboard, there["dashboard"]):
         return Applied("dashboard", name, "unchanged")
-    body = {"dashboard": dashboard, "folderUid": FOLDER_UID, "overwrite": True, "message": "incidentlens provision"}
+    body = {"dashboard": dashboard, "folderUid": folder, "overwrite": True, "message": "incidentlens provision"}
     await client.ask("POST", "/api/dashboards/db", body)
     return Applied("dashboard", name, "made" if there is None else "changed")
 
@@ -207,11 +217,11 @@ async def _policy(client: GrafanaClient, route: dict[str, Any] | None) -> list[A
     return [Applied("notification policy", "source=incidentlens", result)]
 
 
-async def _rules(client: GrafanaClient, wanted: Resources, options: Options) -> list[Applied]:
+async def _rules(client: GrafanaClient, wanted: Resources, options: Options, folder: str) -> list[Applied]:
     names = {rule["uid"] for rule in wanted.rules}
     done = await _without_rules(client, [uid for uid in RULES if uid not in names])
     known = {rule["uid"]: rule for rule in await _list(client, f"{_API}/alert-rules")}
-    for rule in wanted.rules:
+    for rule in [{**rule, "folderUID": folder} for rule in wanted.rules]:
         path = f"{_API}/alert-rules/{rule['uid']}"
         there = known.get(rule["uid"])
         if there is not None and _agrees(rule, there):
@@ -223,7 +233,7 @@ async def _rules(client: GrafanaClient, wanted: Resources, options: Options) -> 
             await client.ask("PUT", path, rule, headers=_EDITABLE)
         done.append(Applied("alert rule", rule["title"], "made" if there is None else "changed"))
     if wanted.rules:
-        await _interval(client, int(options.interval.removesuffix("s")))
+        await _interval(client, folder, int(options.interval.removesuffix("s")))
     return done
 
 
@@ -237,9 +247,9 @@ async def _without_rules(client: GrafanaClient, uids: Sequence[str]) -> list[App
     return done
 
 
-async def _interval(client: GrafanaClient, seconds: int) -> None:
+async def _interval(client: GrafanaClient, folder: str, seconds: int) -> None:
     """A rule is made in a group of a minute: the group's interval is set afterwards."""
-    path = f"{_API}/folder/{FOLDER_UID}/rule-groups/{GROUP}"
+    path = f"{_API}/folder/{folder}/rule-groups/{GROUP}"
     group = await client.get(path)
     if group.get("interval") != seconds:
         await client.ask("PUT", path, {**group, "interval": seconds}, headers=_EDITABLE)

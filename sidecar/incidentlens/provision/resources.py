@@ -92,7 +92,7 @@ def _rule(options: Options, uid: str, title: str, contact: Contact | None) -> di
         "maxDataPoints": 2000,
     }
     if contact is not None:
-        asked["dispositions"] = [contact.disposition.value]
+        asked["disposition"] = [contact.disposition.value]
     threshold = {
         "refId": "B",
         "type": "threshold",

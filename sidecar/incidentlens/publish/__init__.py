@@ -2,5 +2,6 @@
 
 from .annotations import Annotator
 from .publisher import Publisher
+from .receipts import Receipts
 
-__all__ = ["Annotator", "Publisher"]
+__all__ = ["Annotator", "Publisher", "Receipts"]

@@ -88,6 +88,7 @@ class IncidentLine(Value):
     severity: Severity
     disposition: Disposition
     onset: int
+    opened_at: int
     last_seen: int
     ended_at: int | None
     count: int

@@ -309,6 +309,7 @@ class MemoryTransaction:
                 severity=incident.severity,
                 disposition=incident.disposition,
                 onset=incident.onset,
+                opened_at=incident.opened_at,
                 last_seen=incident.last_seen,
                 ended_at=incident.ended_at,
                 count=incident.count,

@@ -9,7 +9,9 @@ from incidentlens.store.base import IncidentLine, Region
 from .incidents import upsert
 from .session import Session
 
-LINE = "id, title, service, status, severity, disposition, onset, last_seen, ended_at, count, reopened, labels"
+LINE = (
+    "id, title, service, status, severity, disposition, onset, opened_at, last_seen, ended_at, count, reopened, labels"
+)
 REGION = ("incident_id", "place", "grafana", "annotation_id", "sent", "attempts", "next_attempt_at", "error")
 SAVE_REGION = upsert("annotations", ("project", "incident_id", "place"), REGION)
 
