@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -19,6 +21,7 @@ _PUBLISH_S = 1
 _ANNOTATE_S = 5
 _READ_BACK_S = 10
 _PRUNE_S = 3600
+_STOP_S = 5
 KEEP = 30 * DAY
 KEEP_HOURLY = 400 * DAY
 
@@ -34,21 +37,36 @@ class Upkeep:
         self._annotator = Annotator(store, clock)
         self._receipts = Receipts(store, clock)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._at_work: set[asyncio.Task[object]] = set()
 
     def start(self) -> None:
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
-        self._scheduler.add_job(self.publish, "interval", seconds=_PUBLISH_S, **options)
-        self._scheduler.add_job(self.annotate, "interval", seconds=_ANNOTATE_S, **options)
-        self._scheduler.add_job(self.read_back, "interval", seconds=_READ_BACK_S, **options)
-        self._scheduler.add_job(self.prune, "interval", seconds=_PRUNE_S, **options)
+        for work, seconds in (
+            (self.publish, _PUBLISH_S),
+            (self.annotate, _ANNOTATE_S),
+            (self.read_back, _READ_BACK_S),
+            (self.prune, _PRUNE_S),
+        ):
+            self._scheduler.add_job(self._work, "interval", args=[work], id=work.__name__, seconds=seconds, **options)
         self._scheduler.start()
 
     async def stop(self) -> None:
+        """What is under way may finish; what takes longer than some seconds is tried again by the next process."""
         if self._scheduler.running:
+            self._scheduler.pause()
+            if self._at_work:
+                await asyncio.wait(self._at_work, timeout=_STOP_S)
             self._scheduler.shutdown(wait=False)
         await self._publisher.close()
         await self._annotator.close()
         await self._receipts.close()
+
+    async def _work(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
+        await work()
 
     async def publish(self) -> None:
         """Send what is due."""

@@ -108,7 +108,8 @@ class Receipts:
                         continue
                     if (project, action.key) in self._settled or action.at < now - _FORGOTTEN:
                         continue
-                    if action.payload.get("disposition") != line.disposition.value:
+                    # Of this disposition and episode: what came back and was not told again has no alert.
+                    if action.key != f"notify:{line.id}:{line.disposition.value}:{line.reopened}":
                         continue
                     events = [event for event in await tx.events(line.id) if event.data.get("action") == action.key]
                     if any(event.data.get("final") for event in events):

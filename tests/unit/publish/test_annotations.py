@@ -242,8 +242,8 @@ async def test_a_dashboard_no_longer_named_loses_its_regions(store: Store) -> No
 def make_line(**changes: Any) -> IncidentLine:
     values: dict[str, Any] = {
         "id": "i1", "title": "t", "service": "db", "status": Status.OPEN, "severity": "high", "onset": T0,
-        "opened_at": T0, "disposition": "ESCALATE", "last_seen": T0, "ended_at": None, "count": 1, "reopened": 0, "cause": "",
-        "labels": {},
+        "opened_at": T0, "disposition": "ESCALATE", "last_seen": T0, "ended_at": None, "count": 1, "reopened": 0,
+        "cause": "", "labels": {},
     }  # fmt: skip
     return IncidentLine(**{**values, **changes})
 

@@ -133,3 +133,14 @@ async def test_nothing_is_read_back_where_it_is_switched_off(store: Store) -> No
     await rig.begin()
     await rig.run()
     assert rig.grafana.asked == []
+
+
+async def test_a_notification_of_an_earlier_episode_is_not_waited_for(store: Store) -> None:
+    rig = Rig(store)
+    await rig.begin()
+    async with store.transaction("shop") as tx:
+        incident = await tx.incident("i1")
+        assert incident is not None
+        await tx.save_incident(incident.model_copy(update={"reopened": 1}))
+    rig.clock.advance(10 * MINUTE)
+    assert await rig.run() == []
