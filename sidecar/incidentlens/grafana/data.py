@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
+
+import orjson
 
 from incidentlens.store.base import StoreError
 from incidentlens.store.paging import BadPage
@@ -12,6 +15,9 @@ from .auth import Asker, Refused, asker_of
 from .backend import Backend
 from .frames import Frame, to_arrow
 from .pb.pluginv2_pb2 import DataQuery, DataResponse, QueryDataRequest, QueryDataResponse
+from .queries import QueryContext, QueryError, answer, read_query
+from .queries.context import INCIDENT_DASHBOARD
+from .queries.errors import DOWNSTREAM, PLUGIN
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +25,8 @@ MAX_QUERIES = 100  # of one request; a panel has a handful
 MAX_QUERY = 256 * 1024  # bytes of JSON
 MAX_ANSWER = 64 * 1024 * 1024  # bytes of frames of one query
 TIMEOUT_S = 25.0  # Grafana gives an alert rule 30
+MILLISECOND = 1_000_000
 _AT_ONCE = 4
-
-# Whose fault it is, for Grafana's own accounting: ours, or that of what was asked and of what we asked.
-_PLUGIN, _DOWNSTREAM = "plugin", "downstream"
 
 
 async def query_data(backend: Backend, request: QueryDataRequest) -> QueryDataResponse:
@@ -35,7 +39,7 @@ async def query_data(backend: Backend, request: QueryDataRequest) -> QueryDataRe
 
     async def in_turn(number: int, query: DataQuery) -> DataResponse:
         if number >= MAX_QUERIES:
-            return _error(400, f"one request may have {MAX_QUERIES} queries; this one is beyond them", _DOWNSTREAM)
+            return _error(400, f"one request may have {MAX_QUERIES} queries; this one is beyond them", DOWNSTREAM)
         async with turn:
             return await _answered(backend, asker, query)
 
@@ -52,17 +56,19 @@ async def _answered(backend: Backend, asker: Asker, query: DataQuery) -> DataRes
         encoded = await asyncio.to_thread(_encode, frames, query.refId)
     except Refused as refused:
         return _refusal(refused)
+    except QueryError as error:
+        return _error(error.status, error.message, error.source)
     except BadPage as error:
-        return _error(400, str(error), _DOWNSTREAM)
+        return _error(400, str(error), DOWNSTREAM)
     except TimeoutError:
         return _error(
-            504, f"there was no answer within {TIMEOUT_S:.0f} s; take a shorter time or fewer rows", _DOWNSTREAM
+            504, f"there was no answer within {TIMEOUT_S:.0f} s; take a shorter time or fewer rows", DOWNSTREAM
         )
     except StoreError as error:
-        return _error(503, str(error), _DOWNSTREAM)
+        return _error(503, str(error), DOWNSTREAM)
     except Exception:
         log.exception("the query %.80r of project %s failed", query.queryType, asker.project.name)
-        return _error(500, "a defect in IncidentLens: its log has the details; please report it", _PLUGIN)
+        return _error(500, "a defect in IncidentLens: its log has the details; please report it", PLUGIN)
     return DataResponse(frames=encoded, status=200)
 
 
@@ -78,7 +84,7 @@ def _encode(frames: list[Frame], ref_id: str) -> list[bytes]:
 
 
 def _refusal(refused: Refused) -> DataResponse:
-    return _error(refused.status, refused.text, _DOWNSTREAM)
+    return _error(refused.status, refused.text, DOWNSTREAM)
 
 
 def _error(status: int, text: str, source: str) -> DataResponse:
@@ -86,4 +92,31 @@ def _error(status: int, text: str, source: str) -> DataResponse:
 
 
 async def _frames(backend: Backend, asker: Asker, query: DataQuery) -> list[Frame]:
-    raise Refused(501, "no query types yet")
+    """Raises QueryError, Refused, StoreError."""
+    if len(query.json) > MAX_QUERY:
+        raise Refused(413, f"the query has more than {MAX_QUERY >> 10} kB; choose fewer values")
+    try:
+        body: Any = orjson.loads(query.json or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, f"the query is no JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise Refused(400, "the query is no JSON object")
+    panel = read_query(
+        body,
+        since=query.timeRange.fromEpochMS * MILLISECOND,
+        until=query.timeRange.toEpochMS * MILLISECOND,
+        ref_id=query.refId,
+        query_type=query.queryType,
+        interval_ms=query.intervalMS,
+        max_data_points=query.maxDataPoints,
+    )
+    config = backend.loaded_of().config
+    context = QueryContext(
+        project=asker.project.name,
+        queries=backend.store.queries,
+        now=backend.clock.now(),
+        public_url=str(config.server.public_url or "").rstrip("/"),
+        loki_uid=asker.settings.loki_uid,
+        incident_dashboard=asker.settings.incident_dashboard or INCIDENT_DASHBOARD,
+    )
+    return await answer(panel, context)
