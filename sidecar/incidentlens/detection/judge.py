@@ -61,7 +61,7 @@ class Judge:
         if not key.window:
             return None
         settings = self._settings
-        events, minutes, dispersion = key.usual(self.base_at(), self._half_life)
+        events, minutes, dispersion = key.usual(self.base_at(), self._half_life, cap=self._memory.clock.learned)
         service = self._memory.service(key.service, key.first_seen)
         usual = (events + PRIOR_EVENTS) / max(minutes, 1.0)
         p, scale_count, scale = self._improbable(key, bucket, events, minutes, dispersion, traffic=1.0)

@@ -61,6 +61,11 @@ class Span:
         return span
 
 
+def _capped(count: float, usual: float) -> float:
+    """A minute's count as the baseline takes it: at most a few times the usual."""
+    return min(count, 3 * usual + 3 * math.sqrt(usual) + 3)
+
+
 @dataclass(slots=True)
 class Key:
     """One (service, signature)."""
@@ -109,8 +114,7 @@ class Key:
         exposure = self.exposure(at, half_life)
         self._decay(at, half_life)
         if cap and exposure > 0:
-            usual = self.events / exposure
-            count = min(count, 3 * usual + 3 * math.sqrt(usual) + 3)
+            count = _capped(count, self.events / exposure)
         self.events += count
         self.squares += count * count
 
@@ -126,12 +130,19 @@ class Key:
         """Minutes of history that count, decayed like the events."""
         return exposure(at - self.since, half_life)
 
-    def usual(self, at: float, half_life: float) -> tuple[float, float, float]:
-        """(events, minutes, dispersion) of the baseline at `at` observed minutes; the open minute is part of it."""
+    def usual(self, at: float, half_life: float, cap: bool = False) -> tuple[float, float, float]:
+        """(events, minutes, dispersion) of the baseline at `at` observed minutes; the open minute is part of it.
+
+        `cap`: the open minute counts as it will when it is closed. An outage's last minute stays open until the
+        signature comes again, and would hide that it does.
+        """
         minutes = self.exposure(at, half_life)
         factor = 0.5 ** (max(0.0, at - self.decayed_at) / half_life)
-        events = self.events * factor + self.minute_count
-        squares = self.squares * factor + self.minute_count**2
+        latest = float(self.minute_count)
+        if cap and minutes > 0:
+            latest = _capped(latest, self.events * factor / minutes)
+        events = self.events * factor + latest
+        squares = self.squares * factor + latest**2
         if minutes < 3 or events <= 0:
             return events, minutes, 1.0
         mean = events / minutes
