@@ -69,7 +69,7 @@ class Field:
     def __post_init__(self) -> None:
         if self.nullable is None:
             object.__setattr__(self, "nullable", self.type is not FieldType.TIME)
-        object.__setattr__(self, "values", [_value(self, value) for value in self.values])
+        object.__setattr__(self, "values", _values(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,21 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Field]) -> list[F
     """The columns filled from rows by their names; a key that a row lacks is None."""
     found = list(rows)
     return [replace(column, values=[row.get(column.name) for row in found]) for column in columns]
+
+
+def _values(column: Field) -> list[Any]:
+    """All values as the column holds them; a thousand good ones are looked at together. Raises ValueError."""
+    values, kinds = list(column.values), set(map(type, column.values))
+    if column.type is FieldType.STRING and all(issubclass(kind, str) for kind in kinds):
+        values = list(map(str, values))  # a term of a vocabulary as its text
+        joined = "".join(values)
+        return values if clean_text(joined) is joined else list(map(clean_text, values))
+    if column.type is FieldType.FLOAT and kinds == {float} and all(map(math.isfinite, values)):
+        return values
+    whole = column.type in (FieldType.INT, FieldType.TIME)
+    if whole and kinds == {int} and min(values) >= -INT64 and max(values) < INT64:
+        return values
+    return [_value(column, value) for value in values]
 
 
 def _value(column: Field, value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The routes for programs, one module a concern. `ROUTERS` is all of them, in the order of the documentation."""
 
-from . import alerts, changes, context, health, incidents, persons, replay, runbooks, signatures, stats
+from . import alerts, changes, context, health, incidents, persons, query, replay, runbooks, signatures, stats
 
 ROUTERS = (
     incidents.router,
@@ -8,6 +8,7 @@ ROUTERS = (
     signatures.router,
     runbooks.router,
     stats.router,
+    query.router,
     context.router,
     alerts.router,
     replay.router,

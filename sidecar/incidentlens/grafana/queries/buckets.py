@@ -22,7 +22,7 @@ _MONDAY = 4 * DAY  # 1970 began on a Thursday: weeks begin on Mondays
 
 
 class Buckets:
-    """`starts` (ns, ascending) of buckets that cover the query's time range; days begin at midnight in its zone."""
+    """`starts` (ns, ascending) of buckets that cover the query's time range, up to `until`; days begin at midnight."""
 
     def __init__(self, query: PanelQuery) -> None:
         span = query.until - query.since
@@ -32,9 +32,10 @@ class Buckets:
             step = next((each for each in _STEPS if each >= wanted), _STEPS[-1])
         self.step = step
         self.longer = step > max(query.interval, SECOND)
-        self.until = query.until
         zone = ZoneInfo(query.timezone) if query.timezone else None
-        self.starts = _days(query, step, zone) if zone and step % DAY == 0 else _even(query, step, zone)
+        bounds = _days(query, step, zone) if zone and step % DAY == 0 else _even(query, step, zone)
+        # Whole buckets, the last one too: the same figures whenever within a bucket one asks.
+        self.starts, self.until = bounds[:-1], bounds[-1]
 
     def time(self) -> Field:
         """The column of times, which all series share."""
@@ -54,25 +55,26 @@ class Buckets:
 
 
 def _even(query: PanelQuery, step: int, zone: ZoneInfo | None) -> list[int]:
-    """Buckets of one length. An offset of the zone that is no whole hour moves them, as a clock on the wall has it."""
+    """Buckets of one length, and the end of the last; they begin where a clock on the wall in the zone is even."""
     shift = _MONDAY if step % (7 * DAY) == 0 else 0
     if zone is not None:
         offset = _moment(query.since, zone).utcoffset() or timedelta()
         shift -= round(offset.total_seconds()) * SECOND
     first = (query.since - shift) // step * step + shift
-    return list(range(first, query.until, step))
+    count = max(1, -(-(query.until - first) // step))
+    return [first + number * step for number in range(count + 1)]
 
 
 def _days(query: PanelQuery, step: int, zone: ZoneInfo) -> list[int]:
-    """Midnights in the zone: a day may have 23 or 25 hours."""
+    """From midnight to midnight in the zone, the end included: a day may have 23 or 25 hours."""
     day = _moment(query.since, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     days = step // DAY
     day -= timedelta(days=(day.toordinal() - 1) % days)  # day 1 was a Monday
-    starts = []
-    while (at := round(day.timestamp()) * SECOND) < query.until:
-        starts.append(at)
+    bounds = [round(day.timestamp()) * SECOND]
+    while bounds[-1] < query.until:
         day += timedelta(days=days)
-    return starts
+        bounds.append(round(day.timestamp()) * SECOND)
+    return bounds
 
 
 def _moment(ns: int, zone: ZoneInfo) -> datetime:

@@ -13,7 +13,7 @@ from incidentlens.model.base import Value
 from incidentlens.model.clock import DAY, HOUR
 from incidentlens.model.terms import Outcome
 
-from .panels import PanelFilter, SeriesCount, conditions_of
+from .panels import PanelFilter, SeriesCount, conditions_of, slot_of
 from .reading import Reader, Where
 from .session import Session
 
@@ -26,7 +26,7 @@ class Figures(Value):
     """Over the incidents opened in a time. Lengths of time are in ns; None where there is nothing to tell it from."""
 
     opened: int
-    open_now: int  # whenever opened
+    open_now: int  # open or being verified, whenever opened
     matched: int  # a runbook
     verified: int  # with an outcome
     resolved: int  # with the outcome `resolved`
@@ -74,7 +74,7 @@ class ReadFigures(Reader):
             else:
                 counted = await _tallied(session, project, since, until)
             live = await session.row(
-                f"SELECT count(*) AS open_now FROM incidents WHERE {conditions} AND ended_at IS NULL",
+                f"SELECT count(*) AS open_now FROM incidents WHERE {conditions} AND status IN ('open', 'verifying')",
                 conditions.params,
                 plan=False,
             )
@@ -121,12 +121,13 @@ class ReadFigures(Reader):
             of_incident = f"AND incident_id IN (SELECT id FROM incidents WHERE {conditions}) "
             params = conditions.params
         async with self._read() as session:
+            slot, bounds = slot_of("ended_at", starts)
             rows = await session.rows(
-                "WITH counted AS (SELECT width_bucket(ended_at, %s::bigint[]) - 1 AS slot, outcome, count(*) AS n "
+                f"WITH counted AS (SELECT {slot} AS slot, outcome, count(*) AS n "
                 "FROM verifications WHERE project = %s AND outcome IS NOT NULL AND ended_at >= %s AND ended_at < %s "
                 f"{of_incident}GROUP BY 1, 2) SELECT outcome, sum(n)::bigint AS total, array_agg(slot) AS slots, "
                 "array_agg(n) AS counts FROM counted GROUP BY 1",
-                (list(starts), project, starts[0], until, *params),
+                (*bounds, project, starts[0], until, *params),
                 plan=False,
             )
         order = list(Outcome)
@@ -186,9 +187,13 @@ async def _tallied(session: Session, project: str, since: int, until: int) -> Di
          last, until),
         plan=False,
     )  # fmt: skip
+    # Runbooks are tallied a day only.
     matched = await session.row(
-        "SELECT count(runbook) AS n FROM incidents WHERE project = %s AND opened_at >= %s AND opened_at < %s",
-        (project, since, until),
+        "SELECT coalesce((SELECT sum(n) FROM incident_tallies WHERE project = %s AND step = %s AND dim = 'runbook' "
+        "AND at >= %s AND at < %s AND sub LIKE 'status:%%'), 0)::bigint + (SELECT count(runbook) FROM incidents "
+        "WHERE project = %s AND opened_at >= %s AND opened_at < %s) + (SELECT count(runbook) FROM incidents "
+        "WHERE project = %s AND opened_at >= %s AND opened_at < %s) AS n",
+        (project, DAY, first, last, project, since, first, project, last, until),
         plan=False,
     )
     n: Counter[str] = Counter()

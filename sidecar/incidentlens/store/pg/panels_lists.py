@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psycopg.rows import DictRow
+
 from incidentlens.model.analysis import EvidenceItem
 from incidentlens.model.base import Value
 from incidentlens.model.decisions import Action, Verification
@@ -95,8 +97,8 @@ class ReadLists(Reader):
         async with self._read() as session:
             rows = await session.rows(
                 f"SELECT {columns}, incident.title, incident.service, incident.severity, incident.disposition "
-                f"FROM actions AS action JOIN LATERAL (SELECT title, service, severity, disposition FROM incidents "
-                f"WHERE {conditions} AND id = action.incident_id) AS incident ON true WHERE {of} "
+                "FROM actions AS action CROSS JOIN LATERAL (SELECT title, service, severity, disposition "
+                f"FROM incidents WHERE {conditions} AND id = action.incident_id LIMIT 1) AS incident WHERE {of} "
                 "ORDER BY action.at DESC, action.seq DESC LIMIT %s",
                 (*conditions.params, *of.params, limit),
                 plan=False,
@@ -111,24 +113,30 @@ class ReadLists(Reader):
     async def panel_watches(
         self, project: str, where: PanelFilter, *, since: int, until: int, limit: int
     ) -> list[PanelWatch]:
-        """Watches that ended in that time or go on, or those of the incidents named in `where`; latest start first."""
+        """Watches that ended in that time or go on, or those of the incidents named in `where`; those that go on first,
+        then the latest."""
         conditions = conditions_of(project, where)
         if conditions is None:
             return []
-        of = Where("watch.project = %s", project)
-        if where.ids:
-            of.add("watch.incident_id = ANY(%s)", list(where.ids))
-        else:
-            of.add("watch.started_at < %s", until)
-            of.add("watch.outcome IS NULL OR (watch.outcome IS NOT NULL AND watch.ended_at >= %s)", since)
         columns = ", ".join(f"watch.{column.strip()}" for column in VERIFICATION.split(","))
+        of_it = f"SELECT title FROM incidents WHERE {conditions} AND id = watch.incident_id LIMIT 1"
+        parts: list[tuple[str, str, tuple[object, ...]]] = []
+        if where.ids:
+            parts.append(("watch.incident_id = ANY(%s)", "watch.started_at DESC", (list(where.ids),)))
+        else:
+            going_on = "watch.outcome IS NULL AND watch.started_at < %s"
+            parts.append((going_on, "watch.started_at DESC, watch.seq DESC", (until,)))
+            ended = "watch.outcome IS NOT NULL AND watch.ended_at >= %s AND watch.ended_at < %s"
+            parts.append((ended, "watch.ended_at DESC, watch.outcome DESC", (since, until)))
+        rows: list[DictRow] = []
         async with self._read() as session:
-            rows = await session.rows(
-                f"SELECT {columns}, incident.title FROM verifications AS watch JOIN LATERAL (SELECT title "
-                f"FROM incidents WHERE {conditions} AND id = watch.incident_id) AS incident ON true WHERE {of} "
-                "ORDER BY coalesce(watch.ended_at, 9223372036854775807) DESC, watch.started_at DESC, watch.seq DESC "
-                "LIMIT %s",
-                (*conditions.params, *of.params, limit),
-                plan=False,
-            )
+            for condition, order, params in parts:
+                if len(rows) < limit:
+                    rows += await session.rows(
+                        f"SELECT {columns}, incident.title FROM verifications AS watch "
+                        f"CROSS JOIN LATERAL ({of_it}) AS incident WHERE watch.project = %s AND {condition} "
+                        f"ORDER BY {order} LIMIT %s",
+                        (*conditions.params, project, *params, limit - len(rows)),
+                        plan=False,
+                    )
         return [PanelWatch(title=row.pop("title"), watch=to_verification(row)) for row in rows]
