@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint proto setup lock clean
+.PHONY: demo test lint proto env provisioning setup lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)
@@ -39,6 +39,17 @@ proto: $(READY)
 lock: $(VENV)/bin/python
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+
+# The secrets of docker-compose.yml, made once; the file is yours to change and is never committed.
+env: .env
+
+.env:
+	@umask 077 && for name in POSTGRES_PASSWORD INCIDENTLENS_TOKEN GRAFANA_ADMIN_PASSWORD GRAFANA_SECRET_KEY; do echo "$$name=$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(24))')"; done > $@
+	@echo ".env is written: secrets of this machine alone"
+
+# What docker-compose.yml gives Grafana to read; a test checks that what is committed is what this makes.
+provisioning: $(READY)
+	@$(BIN)/incidentlens provision --out provisioning --project shop --dashboards-path /var/lib/grafana/dashboards --grafana-version 12.4
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from .console import answer, fail, print_json, talk, unusable
 
 if TYPE_CHECKING:
     from incidentlens.provision import Applied, Options
+    from incidentlens.publish.grafana_http import GrafanaClient
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +25,13 @@ def provision(
     grafana: str | None = typer.Option(None, "--grafana", help="Apply it to this Grafana: http://localhost:3000."),
     token: str = typer.Option(
         "", "--token", envvar="GRAFANA_TOKEN", help="A service account's, with the role Admin (data sources need it)."
+    ),
+    user: str = typer.Option("", "--user", envvar="GRAFANA_USER", help="Instead of a token: an administrator's name."),
+    password: str = typer.Option("", "--password", envvar="GRAFANA_PASSWORD", help="And password."),
+    make_token: Path | None = typer.Option(
+        None,
+        "--make-token",
+        help="Only make the service account under which IncidentLens writes to this Grafana, and put its token here.",
     ),
     remove: bool = typer.Option(False, "--remove", help="Take away all that was made, and nothing else."),
     public_url: str = typer.Option(
@@ -94,7 +102,12 @@ def provision(
     if out is not None:
         _write(out, options, remove, as_json)
         return
-    done = asyncio.run(_apply(grafana or "", token, options, remove, routing))
+    login = Login(grafana or "", token, (user, password) if user else None)
+    if make_token is not None:
+        made = asyncio.run(_make_token(login, make_token))
+        talk.print(f"{make_token} {'has a new token' if made else 'still works'}", markup=False)
+        return
+    done = asyncio.run(_apply(login, options, remove, routing))
     if as_json:
         print_json([{"kind": item.kind, "name": item.name, "result": item.result} for item in done])
         return
@@ -133,14 +146,43 @@ def _write(out: Path, options: Options, remove: bool, as_json: bool) -> None:
         )
 
 
-async def _apply(url: str, token: str, options: Options, remove: bool, routing: str) -> list[Applied]:
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to reach a Grafana as an administrator."""
+
+    url: str
+    token: str = field(repr=False)
+    basic: tuple[str, str] | None = field(repr=False)
+
+    def client(self) -> GrafanaClient:
+        from incidentlens.publish.grafana_http import GrafanaClient
+
+        return GrafanaClient(self.url, self.token, basic=self.basic, timeout_s=30)
+
+
+async def _make_token(login: Login, path: Path) -> bool:
+    from incidentlens.provision.service_account import make_token
+    from incidentlens.publish.grafana_http import GrafanaError
+
+    client = login.client()
+    try:
+        return await make_token(client, path)
+    except GrafanaError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}")
+    finally:
+        await client.close()
+
+
+async def _apply(login: Login, options: Options, remove: bool, routing: str) -> list[Applied]:
     from incidentlens.provision import Conflict, Routing
     from incidentlens.provision import apply as apply_all
     from incidentlens.provision import remove as remove_all
     from incidentlens.provision.apply import grafana_version, has_own_policies
-    from incidentlens.publish.grafana_http import GrafanaClient, GrafanaError
+    from incidentlens.publish.grafana_http import GrafanaError
 
-    client = GrafanaClient(url, token, timeout_s=30)
+    client = login.client()
     try:
         version = await grafana_version(client)
         options = replace(options, version=version)

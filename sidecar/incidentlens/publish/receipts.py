@@ -177,8 +177,7 @@ def outcome_of(
             if said:
                 errors.append(f"{receiver['name']}: {_harmless(said)}")
             else:
-                after = duration(max(0, min(attempt, now) - item.line.opened_at))
-                sent.append(f"sent to {receiver['name']} {after} after opening")
+                sent.append(f"sent to {receiver['name']} {_after(item, min(attempt, now))}")
     if errors:
         return Outcome(FAILED, "failed", "; ".join(dict.fromkeys([*errors, *sent])), False)
     if sent:
@@ -187,6 +186,13 @@ def outcome_of(
         where = ", ".join(names) or "no contact point"
         return Outcome(MISSING, "untried", f"the alert fires in Grafana for {where}, which has not been tried", False)
     return None
+
+
+def _after(item: Waiting, at: int) -> str:
+    """How long it took: from the opening, or from the decision where that came much later."""
+    if item.action.at - item.line.opened_at > MINUTE:
+        return f"{duration(at - item.action.at)} after it was decided"
+    return f"{duration(at - item.line.opened_at)} after opening"
 
 
 def _alert_of(item: Waiting, project: str, alerts: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
