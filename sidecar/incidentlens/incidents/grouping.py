@@ -73,7 +73,7 @@ class _Desk:
 
     def _same_signature(self, problem: Problem) -> Incident | None:
         """The newest incident that has this signature in this service and may still take it."""
-        for incident_id in reversed(self._by_key.get((problem.service, problem.signature), [])):
+        for incident_id in reversed(self._by_key.get(self._key(problem), [])):
             incident = self._incidents[incident_id]
             if incident.status.active:
                 if incident.pinned or problem.onset - incident.last_seen <= self._settings.cooldown:
@@ -81,6 +81,10 @@ class _Desk:
             elif incident.ended_at is not None and self._now - incident.ended_at <= self._settings.cooldown:
                 return incident
         return None
+
+    def _key(self, problem: Problem) -> tuple[str, str]:
+        """Service and signature, by the signature's name of today."""
+        return problem.service, self._settings.aliases.get(problem.signature, problem.signature)
 
     def _related(self, problem: Problem, exclude: str | None) -> tuple[Incident, Relation] | None:
         """The active incident with the strongest reason for it."""
@@ -214,7 +218,7 @@ class _Desk:
             if seen is problem:
                 continue
             self._problems[problem.id] = problem
-            ids = self._by_key.setdefault((problem.service, problem.signature), [])
+            ids = self._by_key.setdefault(self._key(problem), [])
             if incident.id in ids:
                 ids.remove(incident.id)
             ids.append(incident.id)

@@ -247,7 +247,7 @@ class Engine:
         problems = self._bounded(problems, situation, report)
         report.problems = len(problems)
         report.suppressed = sum(problem.suppressed is not None for problem in problems)
-        changed = group(problems, situation.live, now, self._grouping())
+        changed = group(problems, situation.live, now, self._grouping(memory, situation))
         await self.handling.handle(tx, changed, signed, situation, counts, intake.counts, report)
         for query, cursor in intake.cursors.items():
             await tx.set_cursor(query, cursor)
@@ -371,8 +371,10 @@ class Engine:
             deploy_grace=round(policy.deploy_grace_minutes * MINUTE),
         )
 
-    def _grouping(self) -> GroupingSettings:
+    def _grouping(self, memory: _Memory, situation: Situation) -> GroupingSettings:
+        signatures = {problem.signature for incident in situation.live for problem in incident.problems}
         return GroupingSettings(
+            aliases={old: new for old in signatures if (new := memory.catalogue.resolve(old)) != old},
             window=self.project.config.window,
             cooldown=round(self.project.policy.cooldown_minutes * MINUTE),
             dependencies=self.project.config.dependencies,
