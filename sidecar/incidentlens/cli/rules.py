@@ -112,7 +112,10 @@ def lint(
     from incidentlens.ruler.lint import RuleIssue, ask_loki
 
     async def check(one: Project) -> tuple[list[RuleIssue], int]:
-        groups = build_groups(one)
+        try:
+            groups = build_groups(one)
+        except RulerError as error:
+            return [RuleIssue(group="", rule="", message=str(error))], 0
         issues = lint_groups(groups, one.config.ruler.rules_per_group)
         if loki:
             async with _client(one) as client:
@@ -122,10 +125,7 @@ def lint(
     found: list[tuple[str, RuleIssue]] = []
     rules = 0
     for one in _projects(config, project):
-        try:
-            issues, number = _run(check(one))
-        except RulerError as error:
-            issues, number = [RuleIssue(group="", rule="", message=str(error))], 0
+        issues, number = _run(check(one))
         found += [(one.name, issue) for issue in issues]
         rules += number
     if as_json:

@@ -48,6 +48,11 @@ class RulerClient:
 
     async def delete(self, namespace: str, name: str) -> None:
         """Take one group away; one that is not there is no error."""
+        if "/" in name:
+            raise RulerError(
+                f"Loki's API cannot name the group {name!r} because of its slash: take it away where it was made, or "
+                f"the whole namespace with DELETE {self._path(namespace)}"
+            )
         try:
             await self._loki.send("DELETE", self._path(namespace, name))
         except LokiError as error:

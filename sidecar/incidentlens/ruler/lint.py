@@ -22,7 +22,8 @@ class RuleIssue(Value):
     by: str = "incidentlens"
 
     def __str__(self) -> str:
-        return f"{self.group}: {self.rule}: {self.message}" + (f" (says {self.by})" if self.by == "Loki" else "")
+        place = "".join(f"{part}: " for part in (self.group, self.rule) if part)
+        return f"{place}{self.message}" + (f" (says {self.by})" if self.by == "Loki" else "")
 
 
 def lint_groups(groups: Sequence[Group], rules_per_group: int) -> list[RuleIssue]:

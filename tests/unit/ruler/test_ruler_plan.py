@@ -162,16 +162,21 @@ async def test_what_is_no_loki_is_said_so() -> None:
 async def test_only_due_changes_are_written_and_writes_come_before_removals() -> None:
     asked: list[httpx.Request] = []
     ruler = client(httpx.Response(202, json={"status": "success"}), asked)
-    present = [group("gone/x"), group("same"), edits(group("edited"))["label"]]
+    present = [group("gone x"), group("same"), edits(group("edited"))["label"]]
     changes = plan([group("same"), group("new"), group("edited")], present)
     await ruler.apply("incidentlens-shop", changes)
     assert [(request.method, request.url.raw_path.decode()) for request in asked] == [
         ("POST", "/loki/api/v1/rules/incidentlens-shop"),
-        ("DELETE", "/loki/api/v1/rules/incidentlens-shop/gone%2Fx"),
+        ("DELETE", "/loki/api/v1/rules/incidentlens-shop/gone%20x"),
     ]
     assert asked[0].headers["Content-Type"] == "application/yaml"
     assert asked[0].headers["X-Scope-OrgID"] == "t"
     assert asked[0].content.decode() == group_yaml(group("new"))
+
+
+async def test_a_group_that_lokis_api_cannot_name_is_said_so() -> None:
+    with pytest.raises(RulerError, match="because of its slash"):
+        await client(httpx.Response(404, text="404 page not found\n")).delete("n", "a/b")
 
 
 def test_a_rule_file_is_where_a_ruler_looks_for_it(tmp_path: Path) -> None:
