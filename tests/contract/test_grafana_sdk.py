@@ -268,7 +268,7 @@ async def test_the_stream_pushes_frames_that_grafana_reads(host: Host, plugin: P
 
     changing = asyncio.create_task(change())
     asked_run = v2.RunStreamRequest(pluginContext=context(), path="incidents")
-    given = await host.ask("run", asked_run, packets=3, timeout_ms=15_000)
+    given = await host.ask("run", asked_run, packets=2, timeout_ms=15_000)
     await changing
     assert "error" not in given, given
     names = [field["name"] for field in given["packets"][-1]["schema"]["fields"]]

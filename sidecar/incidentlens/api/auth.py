@@ -29,6 +29,7 @@ class Principal:
     role: Role
     name: str
     token: bool
+    only_reads: str = ""  # why, where the token's role alone does not say it
 
     @property
     def may_write(self) -> bool:
@@ -85,7 +86,7 @@ def authenticate(request: Request, project: str | None) -> Principal:
     if asker is not None:
         if wanted not in (None, asker.project.name):
             raise ApiError(403, f"this data source is not for project {wanted!r:.80}; leave ?project= out")
-        return Principal(asker.project, asker.role, asker.name, token=True)
+        return Principal(asker.project, asker.role, asker.name, token=True, only_reads=asker.only_reads)
     if not loaded.config.server.require_token:
         name = wanted or next(iter(loaded.projects))
         if name not in loaded.projects:
@@ -129,9 +130,8 @@ def editor(request: Request, _: Annotated[object, Depends(_bearer)], project: Pr
 
 def require_editor(principal: Principal) -> None:
     if not principal.may_write:
-        raise ApiError(
-            403, f"the token {principal.name!r} may only read; take one with role: editor to change anything"
-        )
+        text = f"the token {principal.name!r} may only read; take one with role: editor to change anything"
+        raise ApiError(403, principal.only_reads or text)
 
 
 Reader = Annotated[Principal, Depends(reader)]

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(config: Path = CONFIG) -> None:
     """Watch Loki, find incidents, decide, verify; serve the pages and the API. SIGTERM and Ctrl-C end it in order."""
+    from incidentlens.api.server import ServeError
     from incidentlens.grafana.server import ListenError
     from incidentlens.store.base import StoreError
 
@@ -32,7 +33,7 @@ def serve(config: Path = CONFIG) -> None:
     talk.print(f"projects: {modes}", markup=False)
     try:
         asyncio.run(_serve(config))
-    except (StoreError, ListenError) as error:
+    except (StoreError, ServeError, ListenError) as error:
         fail(str(error))
 
 

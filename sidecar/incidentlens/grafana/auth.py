@@ -21,6 +21,8 @@ IN_SCOPE = "incidentlens.asker"
 """The key of an ASGI scope under which the API finds an Asker."""
 
 _WRITERS = ("Editor", "Admin")
+_A_VIEWER = "in Grafana only the roles Editor and Admin may change anything here; ask for one"
+_READS_ONLY = "the data source's token {!r} may only read; give the data source one with role: editor"
 _MAX_SETTINGS = 64 * 1024
 _MAX_LOGIN = 80
 
@@ -51,6 +53,7 @@ class Asker:
     role: Role
     name: str
     settings: Settings = Settings()
+    only_reads: str = ""  # why, where it does
 
 
 def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
@@ -67,7 +70,8 @@ def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
             raise Refused(
                 404, f"there is no project {name!r:.80}; the data source may name {', '.join(loaded.projects)}"
             )
-        return Asker(loaded.projects[name], Role.EDITOR if writes else Role.VIEWER, f"{login} in Grafana", settings)
+        role = Role.EDITOR if writes else Role.VIEWER
+        return Asker(loaded.projects[name], role, f"{login} in Grafana", settings, "" if writes else _A_VIEWER)
     presented = context.dataSourceInstanceSettings.decryptedSecureJsonData.get("token", "").strip()
     if not presented:
         raise Refused(401, "the data source has no token; enter one of the project's tokens in its settings")
@@ -79,7 +83,8 @@ def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
             403, f"the data source's token is not for project {wanted!r:.80}; name the token's own project, or none"
         )
     role = Role.EDITOR if writes and token.role is Role.EDITOR else Role.VIEWER
-    return Asker(loaded.projects[token.project], role, f"{login} in Grafana, token {token.name}", settings)
+    reason = "" if role is Role.EDITOR else _READS_ONLY.format(token.name) if writes else _A_VIEWER
+    return Asker(loaded.projects[token.project], role, f"{login} in Grafana, token {token.name}", settings, reason)
 
 
 def settings_of(context: PluginContext) -> Settings:

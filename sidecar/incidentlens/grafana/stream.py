@@ -54,7 +54,6 @@ def frame_of(rows: Sequence[IncidentRow]) -> Frame:
             Field("outcome", text, [row.outcome for row in rows]),
             Field("count", count, [row.count for row in rows], nullable=False),
         ),
-        meta={"channel": PATH},
     )
 
 
@@ -81,9 +80,10 @@ class Hub:
     async def follow(self, project: str) -> AsyncGenerator[bytes, None]:
         """Packets of the project, LOOK_AGAIN first. Ends when the hub stops."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        queue.put_nowait(LOOK_AGAIN)
         self._followers.setdefault(project, set()).add(queue)
-        if project not in self._readers:
+        if project in self._readers:
+            queue.put_nowait(LOOK_AGAIN)
+        else:  # the store itself begins with one
             self._readers[project] = asyncio.create_task(self._read(project), name=f"grafana-stream-{project}")
         try:
             while not self._stopping and (packet := await queue.get()) is not None:

@@ -128,7 +128,6 @@ async def test_more_changes_than_a_packet_holds_say_look_again(plugin: Plugin) -
 
     noisy = Hub(Noisy())  # type: ignore[arg-type]
     following = noisy.follow("shop")
-    assert orjson.loads(await anext(following))["data"]["values"][0] == []
     assert orjson.loads(await asyncio.wait_for(anext(following), 5))["data"]["values"][0] == []
     await following.aclose()
 
