@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders import T0, make_action, make_decision, make_event, make_verification
+from builders import T0, make_action, make_decision, make_event, make_evidence, make_verification
 from incidentlens.grafana.frames import Frame
 from incidentlens.grafana.queries import QueryContext, answer, read_query
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
@@ -80,6 +80,9 @@ async def fill(store: PostgresStore) -> None:
                 payload={"reason": "planned work"},
             )
         )  # fmt: skip
+        stream = '{"app":"db","env":"shop","service_name":"db"}'
+        data = {"level": "error", "signature": POOL, "stream": stream, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
+        await tx.save_evidence("i1", [make_evidence(7, text=f"ERROR {HOSTILE}\n  at pool.take", data=data)])
         await tx.add_event(make_event("feedback", "i2", at=T0 + 36 * MINUTE, by="ann", text="right cause"))
         await tx.add_feedback(Feedback(incident_id="i2", at=T0 + 36 * MINUTE, by="ann", verdict="right_cause"))
         counts = [(POOL, "db", 1, 40), (POOL, "db", 0, 90), (PAY, "payment", 0, 7)]

@@ -21,7 +21,7 @@ MAX_RANGE = 3 * 366 * DAY
 MAX_POINTS = 2_000  # of one series
 MAX_VALUES = 500  # of one filter
 MAX_TEXT = 500
-LATEST = 2**63 - 1
+LATEST = 2**62  # ns: the year 2116, with room for a bucket beyond
 _ALL = {"$__all", "*", ".*", "__all__"}
 
 E = TypeVar("E", bound=StrEnum)
