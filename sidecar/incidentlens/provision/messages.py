@@ -57,7 +57,7 @@ def templates(incident_dashboard: bool) -> str:
 {{{{ end }}}}{{{{ end }}}}{{{{ if gt (len .Alerts) {_SHOWN} }}}}and more: see Grafana's list of alerts{{{{ end }}}}\
 {{{{ else }}}}{{{{ range .Alerts }}}}\
 {{{{ if .Labels.incident_id }}}}\
-{{{{ if eq .Status "resolved" }}}}Quiet and verified, or closed by a person.
+{{{{ if eq .Status "resolved" }}}}Over: quiet and verified, closed by a person, or taken to other people.
 {{{{ else }}}}\
 **{{{{ .Labels.severity }}}}**, project {{{{ template "incidentlens.escape" .Labels.project }}}}\
 {{{{ with .Labels.runbook }}}}, runbook {{{{ template "incidentlens.escape" . }}}}{{{{ end }}}}
@@ -72,7 +72,7 @@ def templates(incident_dashboard: bool) -> str:
 {{{{ define "incidentlens.email.message" }}}}\
 {{{{ range .Alerts }}}}{{{{ template "incidentlens.state" . }}}}: {{{{ template "incidentlens.name" . }}}}
 {{{{ if .Labels.incident_id }}}}\
-{{{{ if eq .Status "resolved" }}}}Quiet and verified, or closed by a person.\
+{{{{ if eq .Status "resolved" }}}}Over: quiet and verified, closed by a person, or taken to other people.\
 {{{{ else }}}}Severity {{{{ .Labels.severity }}}}, project {{{{ .Labels.project }}}}\
 {{{{ with .Labels.runbook }}}}, runbook {{{{ . }}}}{{{{ end }}}}
 {{{{ .Labels.summary }}}}{{{{ end }}}}
