@@ -29,12 +29,15 @@ log = logging.getLogger(__name__)
 
 MAX_REQUEST = 16 * 1024 * 1024  # bytes; Grafana's own SDK takes as much
 MAX_CALLS = 1_000
+MAX_IDLE = 100  # streams that anybody may open and that never say anything; they may not use up the calls
 _LAST_ANSWERS_S = 2.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.max_send_message_length", -1),  # each answer is bounded where it is made
     ("grpc.so_reuseport", 0),  # or a second sidecar would take half of the calls without a word
     ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 60_000),  # a Grafana that is gone without a word ends its streams
+    ("grpc.keepalive_timeout_ms", 20_000),
 )
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -62,6 +65,7 @@ class Server:
         self._on_shutdown = on_shutdown
         self._hub = stream.Hub(backend.store)
         self._stopped = asyncio.Event()
+        self._idle = 0
         self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         self._server.add_generic_rpc_handlers(self._services())
         self.port = 0
@@ -144,7 +148,7 @@ class Server:
 
     async def _stdio(self, _asked: Empty) -> AsyncGenerator[goplugin_pb2.StdioData, None]:
         """Nothing until the end: the sidecar's words are in its own log, the launcher's come through a pipe."""
-        await self._stopped.wait()
+        await self._until_stopped()
         yield goplugin_pb2.StdioData(channel=goplugin_pb2.StdioData.STDERR)
 
     async def _check(self, _asked: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
@@ -154,8 +158,18 @@ class Server:
         self, asked: health_pb2.HealthCheckRequest
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
         yield await self._check(asked)
-        await self._stopped.wait()
+        await self._until_stopped()
         yield health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def _until_stopped(self) -> None:
+        """Raises Refused where too many wait already."""
+        if self._idle >= MAX_IDLE:
+            raise Refused(429, f"{MAX_IDLE} such streams are open already")
+        self._idle += 1
+        try:
+            await self._stopped.wait()
+        finally:
+            self._idle -= 1
 
 
 def _service(name: str, methods: dict[str, grpc.RpcMethodHandler[Any, Any]]) -> grpc.GenericRpcHandler:

@@ -145,3 +145,21 @@ async def test_any_time_range_gets_an_answer_or_an_error(plugin: Plugin, since: 
         asked.timeRange.CopyFrom(v2.TimeRange(fromEpochMS=since, toEpochMS=until))
         response = (await plugin.query(context(), asked)).responses["A"]
         assert response.status in (200, 400), (query_type, response.error)
+
+
+async def test_a_grafana_that_hangs_up_ends_what_it_asked_for(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: Any) -> list[Frame]:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        return []
+
+    monkeypatch.setattr(data, "answer", slow)
+    asking = asyncio.create_task(plugin.query(context(), query("x")))
+    await asyncio.wait_for(begun.wait(), 5)
+    asking.cancel()
+    await asyncio.wait_for(ended.wait(), 5)

@@ -12,6 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from api_app import BANK_EDITOR, SHOP_VIEWER
 from grafana_asking import Plugin, context
+from incidentlens.grafana import server
 from incidentlens.grafana.pb import goplugin_pb2, health_pb2
 from incidentlens.grafana.pb import pluginv2_pb2 as v2
 from incidentlens.grafana.server import ListenError, Server
@@ -132,3 +133,22 @@ async def test_what_is_no_message_and_what_is_not_there_gets_a_code(plugin: Plug
         await plugin.channel.unary_unary("/pluginv2.AdmissionControl/ValidateAdmission")(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert (await plugin.health(context())).status == OK
+
+
+async def test_streams_that_anybody_may_open_never_use_up_the_calls(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_IDLE", 3)
+    open_stdio = plugin.channel.unary_stream("/plugin.GRPCStdio/StreamStdio")
+    streams = [open_stdio(b"") for _ in range(3)]
+    async with asyncio.timeout(5):
+        while plugin.server._idle < 3:
+            await asyncio.sleep(0.01)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await open_stdio(b"").read()
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for stream in streams:
+        stream.cancel()
+    async with asyncio.timeout(5):
+        while plugin.server._idle:
+            await asyncio.sleep(0.01)
