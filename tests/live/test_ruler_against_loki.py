@@ -81,6 +81,7 @@ async def test_texts_that_yaml_could_change_come_back_as_they_were(client: LokiC
         " edge ",
         '"q" \\ `b`',
         "#no",
+        "a\x85b\u2028c\x07",
     ]
     labels = {f"l{number}": text for number, text in enumerate(texts)}
     rule = Rule("vector(1) > 2", alert="A: b", labels=labels, annotations=labels, hold_ns=90 * 10**9)

@@ -120,6 +120,7 @@ class RulerConfig(Section):
     """The rules that `incidentlens rules` writes to Loki's ruler for a project."""
 
     thresholds: bool = True  # an alerting rule a runbook with observe_threshold
+    runbooks: tuple[str, ...] = ()  # globs on the ids of those runbooks; empty: all
     spikes: bool = True
     silence: bool = True
     recording: bool = True  # lines and failing lines a minute by service; needs the ruler's remote_write to be of use

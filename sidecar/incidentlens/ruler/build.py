@@ -10,6 +10,7 @@ A group never has more rules than the ruler allows; the next ones go into `thres
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
 from incidentlens.config.loader import Project, Query
 from incidentlens.config.model import RulerConfig
@@ -89,7 +90,7 @@ def _thresholds(project: Project, logs: Sequence[Query], settings: RulerConfig) 
     label = project.config.service_label
     for runbook in sorted(project.runbooks, key=lambda runbook: runbook.id):
         wanted = runbook.observe_threshold
-        if wanted is None:
+        if wanted is None or not _chosen(runbook, settings):
             continue
         window = round(wanted.window_minutes * MINUTE)
         for query in logs:
@@ -106,6 +107,10 @@ def _thresholds(project: Project, logs: Sequence[Query], settings: RulerConfig) 
                     "escalate_to": wanted.escalate_to.value,
                 },
             )
+
+
+def _chosen(runbook: Runbook, settings: RulerConfig) -> bool:
+    return not settings.runbooks or any(fnmatchcase(runbook.id, glob) for glob in settings.runbooks)
 
 
 def _signals(project: Project, logs: Sequence[Query], settings: RulerConfig) -> Iterator[Rule]:

@@ -93,6 +93,23 @@ async def test_without_tokens_the_tenant_or_the_label_decides(open_api: Api, loc
     assert count("", "refused") == refused + 3
 
 
+async def test_an_alert_of_a_rule_we_wrote_belongs_to_the_project_it_was_written_for(
+    api: Api, open_api: Api, local: httpx.AsyncClient
+) -> None:
+    """Another sidecar may have written rules for a project of its own into the same tenant."""
+    refused = count("", "refused")
+    ours = alert("a", managed_by="incidentlens", project="shop")
+    theirs = alert("b", managed_by="incidentlens", project="theirs")
+    answer = await local.post("/api/v2/alerts", json=[ours, theirs], headers={"X-Scope-OrgID": "t-shop"})
+    assert answer.json() == {"accepted": 1, "changed": 1, "refused": 1}
+    assert [one.name for one in await stored(open_api, "shop")] == ["a"]
+    async with api.client(BANK_EDITOR) as bank:
+        answer = await bank.post("/api/v2/alerts", json=[ours])
+    assert answer.status_code == 404
+    assert "written for project 'shop', not for bank" in answer.json()["error"]
+    assert count("", "refused") == refused + 2
+
+
 async def test_of_a_mixed_request_ours_is_taken_and_the_rest_counted(open_api: Api, local: httpx.AsyncClient) -> None:
     answer = await local.post("/alerts", json=[alert("a", project="shop"), alert("b", project="other")])
     assert answer.json() == {"accepted": 1, "changed": 1, "refused": 1}

@@ -78,7 +78,10 @@ def test_a_group_without_our_seal_is_somebody_elses() -> None:
 
 TEXT = st.text(max_size=20).map(lambda text: text.encode("utf-8", "replace").decode())
 NAME = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
-YAML_TEXT = st.one_of(TEXT, st.sampled_from(["", "yes", "null", "~", "1e3", "0x1F", "- a", "{{ $labels.x }}", "a: b"]))
+YAML_TEXT = st.one_of(
+    TEXT,
+    st.sampled_from(["", "yes", "null", "~", "1e3", "- a", "{{ $labels.x }}", "a: b", "a\x85", "\u2028", "\ufeff"]),
+)
 
 
 @settings(deadline=None, max_examples=150)

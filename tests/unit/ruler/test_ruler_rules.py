@@ -206,6 +206,15 @@ def test_a_group_has_no_more_rules_than_the_ruler_takes() -> None:
         build_groups(project(*many, rules_per_group=3, groups=4))
 
 
+def test_a_project_says_whose_thresholds_it_wants() -> None:
+    many = [runbook("db-deadlock"), runbook("db-lock"), runbook("dns")]
+    found = rules(project(*many, runbooks=("db-*",)))
+    assert [name for name in found if "Threshold" in name] == [
+        "IncidentLensThreshold:db-deadlock",
+        "IncidentLensThreshold:db-lock",
+    ]
+
+
 def test_kinds_of_rules_can_be_switched_off() -> None:
     off = {"thresholds": False, "spikes": False, "silence": False, "recording": False}
     assert build_groups(project(runbook(), **off)) == []
