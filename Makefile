@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 READY := $(VENV)/.ready
+NODE_READY := plugin/node_modules/.ready
+NODE_OK := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 15) ? 0 : 1)' 2>/dev/null
 
-.PHONY: demo test lint proto env provisioning setup lock clean
+.PHONY: demo test test-plugin lint plugin proto env provisioning setup lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)
@@ -24,6 +26,21 @@ demo: $(READY)
 
 test: $(READY) lint
 	@$(BIN)/python -m pytest $(ARGS)
+	@if ! ($(NODE_OK)); then echo "skipped: the data source's front end (its tests need npm and Node.js 20.15 or newer)"; \
+	elif ! $(MAKE) --no-print-directory $(NODE_READY); then echo "skipped: the tests of the data source's front end (npm ci failed, see above)"; \
+	else $(MAKE) --no-print-directory test-plugin; fi
+
+test-plugin: $(NODE_READY)
+	@cd plugin && npm run --silent typecheck && npm test --silent
+
+# dist/, which Grafana loads, and the zip to unpack into a plugins folder.
+plugin: $(NODE_READY)
+	@cd plugin && npm run --silent zip
+
+$(NODE_READY): plugin/package.json plugin/package-lock.json
+	@$(NODE_OK) || { echo "npm and Node.js 20.15 or newer are needed for plugin/" >&2; exit 1; }
+	@cd plugin && npm ci --silent --no-progress
+	@touch $@
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -55,4 +72,4 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache plugin/node_modules plugin/dist

@@ -59,7 +59,7 @@ function asAmd(code, names) {
 
 async function build() {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
-  const seconds = Number(process.env.SOURCE_DATE_EPOCH ?? Date.now() / 1000);
+  const seconds = Number(process.env.SOURCE_DATE_EPOCH || Date.now() / 1000);
   const today = new Date(seconds * 1000).toISOString().slice(0, 10);
   const files = new Map();
   files.set('module.js', { data: Buffer.from(await bundle()) });

@@ -36,10 +36,8 @@ export class IncidentLensDataSource extends DataSourceWithBackend<IncidentLensQu
   }
 
   override getDefaultQuery(app: CoreApp): Partial<IncidentLensQuery> {
-    if (app === CoreApp.UnifiedAlerting) {
-      return { queryType: 'open_alerts' };
-    }
-    return { queryType: 'incidents', status: ['open', 'verifying'] };
+    // No filter: Grafana adds the default, unseen, to every query that has nothing but its type.
+    return { queryType: app === CoreApp.UnifiedAlerting ? 'open_alerts' : 'incidents' };
   }
 
   override getQueryDisplayText(query: IncidentLensQuery): string {
@@ -77,8 +75,7 @@ export class IncidentLensDataSource extends DataSourceWithBackend<IncidentLensQu
     const timezone = zone(request.timezone);
     const zoned = { ...request, targets: request.targets.map((target) => ({ timezone, ...target })) };
     const ask = (asked: DataQueryRequest<IncidentLensQuery>) => super.query(asked);
-    // Only on what a person is looking at: reports and alert previews want one answer.
-    const wanted = request.targets.some((target) => target.live && this.filterQuery(target));
+    const wanted = request.targets.some((target) => (target.live || request.liveStreaming) && this.filterQuery(target));
     const live = wanted ? getGrafanaLiveSrv() : undefined;
     return live ? following(zoned, changes(live, this.uid), ask) : ask(zoned);
   }

@@ -22,7 +22,7 @@ export function spread(entry: string, templates: Replace, scoped?: ScopedVars): 
   let found = [''];
   for (const part of marked.split(OPEN)) {
     const end = part.indexOf(CLOSE);
-    const values = end < 0 ? [''] : part.slice(0, end).split(BETWEEN);
+    const values = end < 0 ? [''] : part.slice(0, end).split(BETWEEN, MOST + 1);
     const rest = part.slice(end + 1);
     found = found.flatMap((before) => values.map((value) => before + value + rest)).slice(0, MOST + 1);
   }

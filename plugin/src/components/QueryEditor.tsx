@@ -21,7 +21,7 @@ export function QueryEditor({ query, datasource, onChange, onRunQuery, app }: Pr
   return (
     <div>
       <InlineFieldRow>
-        <InlineField label="Query type" labelWidth={16} htmlFor={id('type')} tooltip="What to ask IncidentLens for.">
+        <InlineField label="Query type" labelWidth={14} htmlFor={id('type')} tooltip="What to ask IncidentLens for.">
           <Select
             inputId={id('type')}
             aria-label="Query type"
@@ -66,7 +66,7 @@ function Field({ id, name, kind, query, datasource, change }: FieldProps) {
   const choices = kind.choices?.[name];
   if (name === 'live') {
     return (
-      <InlineField label={told.label} tooltip={told.tooltip} labelWidth={16} htmlFor={id}>
+      <InlineField label={told.label} tooltip={told.tooltip} labelWidth={14} htmlFor={id}>
         <InlineSwitch
           id={id}
           value={query.live ?? false}

@@ -25,7 +25,7 @@ export function VariableEditor({ query, datasource, onChange }: Props) {
   return (
     <div>
       <InlineFieldRow>
-        <InlineField label="List" labelWidth={16} htmlFor="incidentlens-variable" tooltip="What the variable offers.">
+        <InlineField label="List" labelWidth={14} htmlFor="incidentlens-variable" tooltip="What the variable offers.">
           <Select
             inputId="incidentlens-variable"
             aria-label="List"

@@ -7,7 +7,8 @@ import type { IncidentLensDataSource } from '../datasource';
 import type { Choice, FieldKey } from '../queryTypes';
 import { TERMS, type ListKey } from '../types';
 
-const LABEL = 16;
+const LABEL = 14;
+const WIDTH = 32; // two beside each other in a panel editor
 
 export interface Told {
   label: string;
@@ -81,7 +82,7 @@ export function ListField({ id, told, name, value, choices, datasource, onChange
       <MultiSelect
         inputId={id}
         aria-label={told.label}
-        width={48}
+        width={WIDTH}
         options={options}
         value={chosen.map((each) => options.find((option) => option.value === each) ?? { value: each, label: each })}
         placeholder={told.placeholder ?? 'any'}
@@ -111,7 +112,7 @@ export function ChoiceField({ id, told, value, choices, onChange }: ChoiceProps)
       <Select
         inputId={id}
         aria-label={told.label}
-        width={24}
+        width={WIDTH}
         options={choices.map((each) => ({ ...each }))}
         value={value ?? null}
         placeholder={choices[0]?.label}
@@ -141,7 +142,7 @@ export function TextField({ id, told, value, type = 'text', onChange }: TextProp
     <InlineField label={told.label} tooltip={told.tooltip} labelWidth={LABEL} htmlFor={id}>
       <Input
         id={id}
-        width={24}
+        width={WIDTH}
         type={type}
         min={type === 'number' ? 1 : undefined}
         value={typed}

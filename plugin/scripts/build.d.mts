@@ -1,0 +1,2 @@
+export const SHARED: string[];
+export function bundle(development?: boolean): Promise<string>;
