@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from incidentlens.model.terms import Disposition
+
 ORGANISATION = ""  # the place of a region that no dashboard owns
 
 
@@ -14,6 +16,7 @@ class GrafanaSettings:
     url: str
     token: str = field(default="", repr=False)
     places: tuple[str, ...] = (ORGANISATION,)  # dashboards by uid, and ORGANISATION
+    least: Disposition = Disposition.NEEDS_DEV
     max_annotations: int = 300
     max_age: int = 30 * 86400 * 10**9  # ns
     read_back: bool = True

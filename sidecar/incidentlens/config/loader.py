@@ -278,6 +278,7 @@ def _grafana(
         url=str(grafana.url).rstrip("/"),
         token=token.get_secret_value() if token else "",
         places=(*places, ORGANISATION) if grafana.organisation_wide else places,
+        least=grafana.least,
         max_annotations=grafana.max_annotations,
         max_age=grafana.max_age,
         read_back=grafana.read_back,

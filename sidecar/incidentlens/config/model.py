@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from incidentlens.model.signatures import SignatureRules
+from incidentlens.model.terms import Disposition
 from incidentlens.policy.model import Policy
 
 from .types import Duration
@@ -80,6 +81,7 @@ class WrittenGrafanaConfig(Section):
     token_file: Path | None = None
     dashboards: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")], ...] = Field(default=(), max_length=20)
     organisation_wide: bool = True  # one more region, for any dashboard whose annotation query asks for the tag
+    least: Disposition = Disposition.NEEDS_DEV  # lighter incidents are not drawn: many regions hide a panel's data
     max_annotations: int = Field(default=300, ge=1, le=5000)  # incidents shown at a time, the latest
     max_age: Duration = Field(default=30 * 86400 * 10**9, ge=60 * 10**9)  # then the region is taken away
     read_back: bool = True  # ask whether the alert fired and what the contact point's last attempt said

@@ -220,7 +220,7 @@ def plan(lines: Iterable[IncidentLine], regions: Iterable[Region], settings: Gra
     new: list[Change] = []
     changed: list[Change] = []
     for line in lines:
-        if not shown(line):
+        if not shown(line, settings.least):
             continue
         for place in settings.places:
             region = here.pop((line.id, place), None)
@@ -232,9 +232,9 @@ def plan(lines: Iterable[IncidentLine], regions: Iterable[Region], settings: Gra
     return [*new, *changed, *gone]
 
 
-def shown(line: IncidentLine) -> bool:
-    """Whether an incident has a region: not what is held back, ignored, merged into another or of no consequence."""
-    if line.status in (Status.SUPPRESSED, Status.IGNORED) or line.disposition is Disposition.NO_ACTION:
+def shown(line: IncidentLine, least: Disposition) -> bool:
+    """Whether an incident has a region: not what is held back, ignored, merged into another or lighter than `least`."""
+    if line.status in (Status.SUPPRESSED, Status.IGNORED) or line.disposition.rank < least.rank:
         return False
     return not (line.status is Status.CLOSED and "merged_into" in line.labels)
 

@@ -275,3 +275,13 @@ def test_tags_and_text_stay_within_bounds(title: str, cause: str) -> None:
     assert sum(map(len, body["tags"])) <= 500
     assert 0 < len(body["text"]) < 8_000
     assert all(part not in body["text"] for part in ("<", ">"))
+
+
+async def test_what_nobody_is_told_of_is_drawn_only_where_it_is_wanted(store: Store) -> None:
+    rig = Rig(store, places=("",))
+    await rig.put(disposition=Disposition.OBSERVE)
+    await rig.run()
+    assert rig.regions == []
+    rig.settings = replace(rig.settings, least=Disposition.OBSERVE)
+    await rig.run()
+    assert len(rig.regions) == 1
