@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import orjson
@@ -55,8 +55,7 @@ def _asked(request: CallResourceRequest) -> httpx.Request:
     method = request.method.upper() or "GET"
     if method not in _METHODS:
         raise Refused(405, f"the method {request.method!r:.30} is not known; {', '.join(_METHODS)} are")
-    path = request.path.strip("/")
-    query = request.url.partition("?")[2]
+    path, query = _path_and_query(request)
     if len(path) > _MAX_PATH or len(query) > _MAX_QUERY:
         raise Refused(414, f"the path may have {_MAX_PATH} characters and the query string {_MAX_QUERY}; ask for less")
     parts = path.split("/")
@@ -69,6 +68,16 @@ def _asked(request: CallResourceRequest) -> httpx.Request:
         raw_path=f"/api/{quote(path, errors='replace')}?{quote(query, safe='&=%+', errors='replace')}".encode()
     )
     return httpx.Request(method, url, headers=list(_headers(request)), content=request.body)
+
+
+def _path_and_query(request: CallResourceRequest) -> tuple[str, str]:
+    """The path, decoded, and the query string as it was sent."""
+    beyond = request.url.partition("#")[2]
+    if beyond and "#" not in request.path:
+        # Grafana 9 takes an escaped # of the path, which every signature has, for the beginning of a fragment.
+        rest, _, query = beyond.partition("?")
+        return f"{request.path}#{unquote(rest, errors='replace')}".strip("/"), query
+    return request.path.strip("/"), request.url.partition("?")[2]
 
 
 def _headers(request: CallResourceRequest) -> Iterable[tuple[str, str]]:

@@ -27,7 +27,8 @@ def test_a_resource_call_stays_below_the_api_and_its_request_can_be_sent(
     with contextlib.suppress(Refused):
         request = resources._asked(asked)
         assert request.url.raw_path.startswith(b"/api/")
-        assert request.url.path.removeprefix("/api/") == path.strip("/")
+        if "#" not in url:
+            assert request.url.path.removeprefix("/api/") == path.strip("/")
         assert request.url.host == "127.0.0.1"
         for part in httpx.URL(str(request.url)).path.split("/")[2:]:
             assert part not in ("", ".", "..")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+import orjson
 import pytest
 
 from api_app import BANK_EDITOR, SHOP_EDITOR, SHOP_VIEWER
@@ -99,10 +100,22 @@ async def test_cookies_and_origins_of_grafanas_site_do_not_reach_the_api(plugin:
     assert status == 200
 
 
-async def test_a_signature_with_any_characters_is_found_by_its_name(plugin: Plugin) -> None:
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("db:ERROR:connection_pool_exhausted#0001", "db:ERROR:connection_pool_exhausted%230001?bucket=1h"),
+        ("db:ERROR:connection_pool_exhausted", "db:ERROR:connection_pool_exhausted#0001?bucket=1h"),  # Grafana 9
+    ],
+)
+async def test_a_signature_is_found_by_its_name(plugin: Plugin, path: str, url: str) -> None:
     await put(plugin.store)
-    status, said = await plugin.call(context(), "signatures/db:ERROR:connection_pool_exhausted#0001")
-    assert (status, said["template"]["signature"]) == (200, "db:ERROR:connection_pool_exhausted#0001")
+    asked = v2.CallResourceRequest(
+        pluginContext=context(), path=f"signatures/{path}", method="GET", url=f"signatures/{url}"
+    )
+    [answer] = [part async for part in plugin.follow("/pluginv2.Resource/CallResource", asked)]
+    said = orjson.loads(answer.body)
+    assert (answer.code, said["template"]["signature"]) == (200, "db:ERROR:connection_pool_exhausted#0001")
+    assert said["bucket"] == 3_600_000_000_000
 
 
 async def test_without_required_tokens_the_settings_choose_the_project(open_plugin: Plugin) -> None:
