@@ -20,6 +20,7 @@ import pytest
 
 from incidentlens.config.loader import Loaded
 from incidentlens.intake.loki import LokiClient
+from incidentlens.model.clock import SECOND
 from incidentlens.model.terms import ProblemKind
 from incidentlens.ruler import Group, Rule, RulerClient, State, build_groups, namespace_of, plan, plan_removal
 from incidentlens.ruler.lint import ask_loki
@@ -136,11 +137,11 @@ async def test_a_rule_that_fires_starts_an_investigation_within_a_second(running
     await running.sync()
     await running.push("ERROR deadlock detected, process {i} waits")
     (alert,) = await until(running.alerts, 60)
-    heard = time.monotonic()
+    heard = time.time_ns()
     assert (alert.name, alert.labels["service"]) == ("IncidentLensThreshold:db-deadlock", "db")
     assert "deadlock" in alert.query
     (incident,) = await until(running.incidents, 5)
-    assert time.monotonic() - heard < 1
+    assert incident.opened_at - heard < SECOND  # the look began then; a busy machine may take longer over it
     assert all(problem.kind is not ProblemKind.ALERT for problem in incident.problems)
     assert (incident.service, incident.runbook, incident.count) == ("db", "db-deadlock", 8)
     assert {"record", "alert"} <= await running.evidence_kinds(incident.id)

@@ -82,7 +82,7 @@ async def test_a_rule_that_fires_starts_an_investigation_within_a_second_and_mak
     await running.sync()
     await running.push(DEADLOCK)
     (alert,) = await until(running.alerts)
-    heard = time.monotonic()
+    heard = time.time_ns()
     assert (alert.name, alert.labels["runbook"], alert.labels["service"]) == (
         "IncidentLensThreshold:db-deadlock",
         "db-deadlock",
@@ -90,7 +90,7 @@ async def test_a_rule_that_fires_starts_an_investigation_within_a_second_and_mak
     )
     assert "count_over_time" in alert.query
     (incident,) = await until(running.incidents, 5)
-    assert time.monotonic() - heard < 1
+    assert incident.opened_at - heard < SECOND  # the look began then; a busy machine may take longer over it
     # The lines are the problem; the alert that asked for the look is proof, and no second problem.
     assert all(problem.kind is not ProblemKind.ALERT for problem in incident.problems)
     assert incident.service == "db"
