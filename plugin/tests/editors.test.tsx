@@ -89,3 +89,9 @@ test('the variable editor keeps what is chosen as a query of its own type', asyn
     'IncidentLens: Runbooks'
   );
 });
+
+test('a value that is in no list is shown all the same', () => {
+  edit({ queryType: 'evidence', incidentId: ['inc_1', '$other'] });
+  expect(screen.getByText('inc_1')).toBeDefined();
+  expect(screen.getByText('$other')).toBeDefined();
+});

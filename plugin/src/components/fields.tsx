@@ -76,7 +76,10 @@ export function ListField({ id, told, name, value, choices, datasource, onChange
   const variables = getTemplateSrv()
     .getVariables()
     .map((each) => ({ value: `$${each.name}`, label: `$${each.name}`, description: 'variable of the dashboard' }));
-  const options = [...variables, ...known];
+  const listed = [...variables, ...known];
+  // What is chosen must be among the options, or Grafana 9.4 does not show it.
+  const others = chosen.filter((each) => !listed.some((option) => option.value === each));
+  const options = [...others.map((each) => ({ value: each, label: each })), ...listed];
   return (
     <InlineField label={told.label} tooltip={told.tooltip} labelWidth={LABEL} htmlFor={id}>
       <MultiSelect
@@ -84,7 +87,7 @@ export function ListField({ id, told, name, value, choices, datasource, onChange
         aria-label={told.label}
         width={WIDTH}
         options={options}
-        value={chosen.map((each) => options.find((option) => option.value === each) ?? { value: each, label: each })}
+        value={chosen}
         placeholder={told.placeholder ?? 'any'}
         isLoading={loading}
         isClearable
