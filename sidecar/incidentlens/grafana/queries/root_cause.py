@@ -139,10 +139,14 @@ def _passed_on(
 
 def _frames(nodes: list[Row], edges: list[Row]) -> list[Frame]:
     text = FieldType.STRING
-    columns = [Field(name, text, []) for name in ("id", "title", "subtitle", "mainstat", "secondarystat")]
-    columns += [Field(f"arc__{role}", FieldType.FLOAT, [], look.fixed(look.ROLE[role])) for role in ROLES]
-    for name in ("role", "signature", "since", "why", "evidence"):
-        columns.append(Field(f"detail__{name}", text, [], {"displayName": name.capitalize()}))
+    columns = [Field(name, text, []) for name in ("id", "title", "subtitle")]
+    columns.append(Field("mainstat", text, [], {"displayName": "Records"}))
+    columns.append(Field("secondarystat", text, [], {"displayName": "Began"}))
+    for role in ROLES:
+        look_of = {"displayName": role.capitalize(), **look.fixed(look.ROLE[role])}
+        columns.append(Field(f"arc__{role}", FieldType.FLOAT, [], look_of))
+    details = ("role", "signature", "since", "why", "evidence")
+    columns += [Field(f"detail__{name}", text, [], {"displayName": name.capitalize()}) for name in details]
     ends = [Field(name, text, []) for name in ("id", "source", "target", "mainstat", "secondarystat")]
     ends.append(Field("detail__reason", text, [], {"displayName": "Reason"}))
     return [

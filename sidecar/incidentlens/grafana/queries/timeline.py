@@ -43,7 +43,7 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         return await _incidents(query, context)
     detail = await context.queries.incident_detail(context.project, query.incident_id[0])
     if detail is None:
-        return [Frame("timeline").with_notice("there is no such incident")]
+        return [_frame("timeline", [], {}, "timeline").with_notice("there is no such incident")]
     note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
     frames = [_events(detail, query)] if wanted == "events" else _states(detail, context.now)
     return look.noticed(frames, [note])
@@ -61,7 +61,7 @@ async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
         states: States = [(row.onset, row.severity.value), (max(end, row.onset + 1), None)]
         links = look.incident_links(context, row.id)
         frames.append(_frame(row.title[:120], states, look.coloured(look.SEVERITY, links=links), row.id))
-    frames = frames or [Frame("timeline")]
+    frames = frames or [_frame("timeline", [], {}, "timeline")]
     return look.noticed(frames, [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None])
 
 

@@ -17,7 +17,7 @@ from .panels import PanelFilter, SeriesCount, conditions_of, slot_of
 from .reading import Reader, Where
 from .session import Session
 
-JUDGED = 2_000  # the latest suppressions that are looked at
+JUDGED = 1_000  # the latest suppressions that are looked at
 SEEN = 20_000  # the latest doings of persons that are looked at
 EXACT = 2 * DAY  # of a longer time whole hours are counted
 
@@ -60,7 +60,7 @@ class ReadFigures(Reader):
     async def panel_figures(self, project: str, where: PanelFilter, *, since: int, until: int) -> Figures:
         """See `Figures`; bounds in ns, `until` excluded. A time of more than two days is counted in whole hours (UTC).
 
-        Suppression and acknowledgement look at the latest 2,000 suppressions and 20,000 doings of persons.
+        Suppression and acknowledgement look at the latest 1,000 suppressions and 20,000 doings of persons.
         """
         conditions = conditions_of(project, where)
         if conditions is None:
