@@ -1,4 +1,15 @@
-import { dateTime, type DataQueryRequest, type DataQueryResponse, type DataSourceApi, type LogRowContextOptions, type LogRowModel } from '@grafana/data';
+import {
+  FieldType,
+  dateTime,
+  toDataFrame,
+  type DataFrame,
+  type DataQueryRequest,
+  type DataQueryResponse,
+  type DataSourceApi,
+  type Field,
+  type LogRowContextOptions,
+  type LogRowModel,
+} from '@grafana/data';
 import type { DataQuery } from '@grafana/schema';
 import { getDataSourceSrv } from '@grafana/runtime';
 import { lastValueFrom, isObservable } from 'rxjs';
@@ -73,5 +84,43 @@ export async function contextOf(row: LogRowModel, options?: LogRowContextOptions
     timezone: 'utc',
     startTime: Date.now(),
   } as DataQueryRequest<LokiQuery>);
-  return isObservable(answer) ? lastValueFrom(answer) : answer;
+  const found = await (isObservable(answer) ? lastValueFrom(answer) : answer);
+  return { ...found, data: [linesOf(found.data as DataFrame[], row, forward)] };
+}
+
+interface Line {
+  ts: number;
+  line: string;
+  id: string;
+}
+
+/** One frame of lines as 9.4 wants them, by these names; later ones take the first time and the first text. */
+export function linesOf(frames: readonly DataFrame[], row: LogRowModel, forward: boolean): DataFrame {
+  const lines: Line[] = frames.flatMap((frame) => {
+    const times = column(frame.fields.find((field) => field.type === FieldType.time));
+    const texts = column(frame.fields.find((field) => field.type === FieldType.string));
+    const ids = column(frame.fields.find((field) => field.name === 'id'));
+    return texts.map((line, at) => ({ ts: Number(times[at]), line: String(line), id: String(ids[at] ?? `${at}`) }));
+  });
+  if (forward) {
+    lines.reverse();
+  }
+  // Latest first; those of one millisecond stay as Loki gave them. An event of several lines is all of them.
+  const others = lines.filter(({ ts, line }) => ts !== row.timeEpochMs || !row.entry.includes(line.trimEnd()));
+  others.sort((one, other) => other.ts - one.ts);
+  return toDataFrame({
+    refId: frames[0]?.refId,
+    meta: { preferredVisualisationType: 'logs' },
+    fields: [
+      { name: 'ts', type: FieldType.time, values: others.map((each) => each.ts) },
+      { name: 'line', type: FieldType.string, values: others.map((each) => each.line) },
+      { name: 'id', type: FieldType.string, values: others.map((each) => each.id) },
+    ],
+  });
+}
+
+// 9.4 keeps values in vectors.
+function column(field: Field | undefined): unknown[] {
+  const values = field?.values as (ArrayLike<unknown> & { toArray?: () => unknown[] }) | undefined;
+  return values === undefined ? [] : (values.toArray?.() ?? Array.from(values));
 }

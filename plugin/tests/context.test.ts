@@ -1,7 +1,7 @@
-import type { LogRowModel } from '@grafana/data';
+import { FieldType, toDataFrame, type LogRowModel } from '@grafana/data';
 import { describe, expect, test } from 'vitest';
 
-import { hasPlaceInLoki, placeOf } from '../src/context';
+import { hasPlaceInLoki, linesOf, placeOf } from '../src/context';
 
 function row(url: unknown, vector = false): LogRowModel {
   const values = ['other', url];
@@ -25,5 +25,31 @@ describe('the place of a line in Loki', () => {
 
   test('is none without such a column', () => {
     expect(hasPlaceInLoki({ rowIndex: 0, dataFrame: { fields: [] } } as unknown as LogRowModel)).toBe(false);
+  });
+});
+
+describe('the lines around', () => {
+  const focus = { timeEpochMs: 2, entry: 'boom\n  at x' } as LogRowModel;
+  const frame = toDataFrame({
+    refId: 'ctx',
+    fields: [
+      { name: 'labels', type: FieldType.other, values: [{}, {}, {}, {}] },
+      { name: 'Time', type: FieldType.time, values: [2, 2, 2, 3] },
+      { name: 'Line', type: FieldType.string, values: ['boom', '  at x', 'beside', 'later'] },
+      { name: 'id', type: FieldType.string, values: ['a', 'x', 'b', 'c'] },
+    ],
+  });
+
+  test('are the latest first, under the names that 9.4 looks for, without the line itself', () => {
+    const { fields } = linesOf([frame], focus, true);
+    expect(fields.map((field) => [field.name, Array.from(field.values)])).toEqual([
+      ['ts', [3, 2]],
+      ['line', ['later', 'beside']],
+      ['id', ['c', 'b']],
+    ]);
+  });
+
+  test('are an empty frame where Loki has none', () => {
+    expect(linesOf([], focus, false).length).toBe(0);
   });
 });
