@@ -85,8 +85,8 @@ def _register() -> None:
 
 def run() -> None:
     """The console script's entry."""
-    _register()
     try:
+        _register()  # takes a moment, and Ctrl-C may come in it
         app()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -340,9 +340,12 @@ class Sidecar:
     async def stop(self) -> None:
         """Stop the schedule and wait for the runs under way: nothing is cut in the middle."""
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+            # Shutting it down at once would cancel the runs under way: no more are begun, and those are waited for.
+            self._scheduler.pause()
         for runner in self.runners.values():
             await runner.close()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
 
     async def poke(self, project: str) -> None:
         """Run the project now, not at its next tick."""
