@@ -363,3 +363,13 @@ async def test_signatures_are_listed_by_what_is_asked_for(filled: PostgresStore)
     assert len(frame) == 0
     frames = await ask(filled, {"queryType": "signatures", "format": "sparklines"})
     assert all(len(frame) == 24 and frame.fields[1].labels["signature"] for frame in frames)
+
+
+async def test_a_state_holds_until_its_next_change_whatever_other_rows_do_meanwhile(filled: PostgresStore) -> None:
+    (frame,) = await ask(filled, {"queryType": "timeline"})
+    for name, end in (("i2", UNTIL - 70 * MINUTE), ("i1", UNTIL)):
+        states = dict(zip(frame.column("time"), frame.column(name), strict=True))
+        held = [at for at, state in states.items() if state is not None]
+        assert max(held) < end
+        assert all(state is None for at, state in states.items() if at >= end)
+        assert all(state is not None for at, state in states.items() if held[0] <= at < end)

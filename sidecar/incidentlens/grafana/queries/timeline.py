@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.store.queries import IncidentDetail
@@ -43,7 +44,7 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         return await _incidents(query, context)
     detail = await context.queries.incident_detail(context.project, query.incident_id[0])
     if detail is None:
-        return [_frame("timeline", [], {}, "timeline").with_notice("there is no such incident")]
+        return [_frame([]).with_notice("there is no such incident")]
     note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
     frames = [_events(detail, query)] if wanted == "events" else _states(detail, context.now)
     return look.noticed(frames, [note])
@@ -55,14 +56,15 @@ async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
     rows = await context.queries.panel_incidents(
         context.project, await filter_of(query, context), since=query.since, until=query.until, limit=limit + 1
     )
-    frames = []
+    shown = []
     for row in rows[:limit]:
         end = row.ended_at if row.ended_at is not None else context.now
         states: States = [(row.onset, row.severity.value), (max(end, row.onset + 1), None)]
         links = look.incident_links(context, row.id)
-        frames.append(_frame(row.title[:120], states, look.coloured(look.SEVERITY, links=links), row.id))
-    frames = frames or [_frame("timeline", [], {}, "timeline")]
-    return look.noticed(frames, [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None])
+        shown.append(Row(row.id, row.title[:120], states, look.coloured(look.SEVERITY, links=links)))
+    return look.noticed(
+        [_frame(shown)], [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None]
+    )
 
 
 def _states(detail: IncidentDetail, now: int) -> list[Frame]:
@@ -87,29 +89,42 @@ def _states(detail: IncidentDetail, now: int) -> list[Frame]:
         watches.append((watch.started_at, "watching"))
         if watch.outcome is not None and watch.ended_at is not None:
             watches.append((watch.ended_at, watch.outcome.value))
-    frames = [
-        _frame("Status", status, look.coloured(look.STATUS), "status"),
-        _frame("Disposition", [*dispositions, (end, None)], look.coloured(look.DISPOSITION), "disposition"),
-        _frame("Severity", [*severities, (end, None)], look.coloured(look.SEVERITY), "severity"),
-        _frame("Verification", watches, look.coloured({"watching": "yellow", **look.OUTCOME}), "verification"),
+    rows = [
+        Row("status", "Status", status, look.coloured(look.STATUS)),
+        Row("disposition", "Disposition", [*dispositions, (end, None)], look.coloured(look.DISPOSITION)),
+        Row("severity", "Severity", [*severities, (end, None)], look.coloured(look.SEVERITY)),
+        Row("verification", "Verification", watches, look.coloured({"watching": "yellow", **look.OUTCOME})),
     ]
     problems = sorted(incident.problems, key=lambda problem: (-problem.score, problem.onset))[:MAX_PROBLEMS]
     for problem in sorted(problems, key=lambda problem: problem.onset):
         failing: States = [(problem.onset, "failing"), (max(problem.last_seen, problem.onset + 1), None)]
-        name = f"{problem.service}: {' '.join(problem.template.replace('<*>', '…').split())[:80]}"
-        frames.append(_frame(name, failing, look.coloured(_FAILING), problem.id))
-    frames = [frame for frame in frames if len(frame)]
+        title = f"{problem.service}: {' '.join(problem.template.replace('<*>', '…').split())[:80]}"
+        rows.append(Row(problem.id, title, failing, look.coloured(_FAILING)))
     left = len(incident.problems) - len(problems)
-    return look.noticed(frames, [f"{left:,} lesser problems are not shown" if left else None])
+    return look.noticed([_frame(rows)], [f"{left:,} lesser problems are not shown" if left else None])
 
 
-def _frame(title: str, states: Sequence[tuple[int, str | None]], config: dict[str, object], name: str) -> Frame:
-    """One row of the panel. Two changes at one moment are one, the later of them."""
-    kept: dict[int, str | None] = dict(sorted(states, key=lambda entry: entry[0]))
-    time = Field("time", FieldType.TIME, list(kept))
-    return Frame(
-        name, [time, Field("state", FieldType.STRING, list(kept.values()), {"displayNameFromDS": title, **config})]
-    )
+class Row(NamedTuple):
+    """One row of the panel: a state from each time on, None where there is none any more."""
+
+    name: str
+    title: str
+    states: States
+    config: dict[str, object]
+
+
+def _frame(rows: Sequence[Row]) -> Frame:
+    """All rows over the times of any of them. In frames of their own an end would reach back to the time before it,
+    because of how the panel joins them."""
+    times = sorted({at for row in rows for at, _ in row.states})
+    fields = [Field("time", FieldType.TIME, times)]
+    for row in rows:
+        changes = dict(sorted(row.states, key=lambda change: change[0]))  # of two at one moment the later holds
+        values: list[str | None] = []
+        for at in times:
+            values.append(changes[at] if at in changes else values[-1] if values else None)
+        fields.append(Field(row.name, FieldType.STRING, values, {"displayNameFromDS": row.title, **row.config}))
+    return Frame("timeline", fields)
 
 
 def _events(detail: IncidentDetail, query: PanelQuery) -> Frame:
