@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from incidentlens import logql
 from incidentlens.actions import Actor
@@ -109,7 +109,8 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     except YamlError as error:
         raise ConfigError(list(error.problems)) from error
     base = path.resolve().parent
-    files = {path.resolve()}
+    # By its own name too: a mounted file is a link, and what it leads to goes away when it changes.
+    files = {path.resolve(), path.absolute(), *_named_files(config, base)}
     projects: dict[str, Project] = {}
     for name, project in config.projects.items():
         found = _project(name, project, config, document, base, files, problems)
@@ -118,7 +119,25 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     store_url = _secret(document, ("store", "url_file"), config.store.url, config.store.url_file, base, problems)
     if problems:
         raise ConfigError(problems)
-    return Loaded(path.resolve(), config, projects, store_url, frozenset(files))
+    return Loaded(path.absolute(), config, projects, store_url, frozenset(files))
+
+
+def _named_files(section: BaseModel, base: Path) -> Iterator[Path]:
+    """The secret files that a part of the configuration names."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if name.endswith("_file") and isinstance(value, Path):
+            yield base / value
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
+        for part in inner:
+            if isinstance(part, BaseModel):
+                yield from _named_files(part, base)
+
+
+def _files_of(folder: Path, pattern: str) -> list[Path]:
+    """A folder with those of its files, by the names they were found under; or the file itself."""
+    folder = folder.absolute()
+    return [folder, folder.resolve(), *(folder.rglob(pattern) if folder.is_dir() else ())]
 
 
 def builtin_runbooks() -> Path:
@@ -158,7 +177,7 @@ def _project(
     except YamlError as error:
         problems.extend(error.problems)
     for folder in folders:
-        files.update([folder.resolve(), *folder.rglob("*.y*ml")] if folder.is_dir() else [folder.resolve()])
+        files.update(_files_of(folder, "*.y*ml"))
     loki_place = (*place, "loki") if project.loki else ("loki",)
     loki = _loki(project.loki or config.loki, project.tenant, document, loki_place, base, problems)
     tokens = []
@@ -174,6 +193,8 @@ def _project(
         tokens.append(Token(name, token.name, token.role, digest))
     grafana = _grafana(name, config, document, base, problems)
     templates = tuple(base / folder for folder in project.templates)
+    for folder in templates:
+        files.update(_files_of(folder, "*.j2"))
     for complaint in Actor(templates).check():
         problems.extend(document.error((*place, "templates"), complaint).problems)
     if len(problems) > before or policy is None or rules is None:
@@ -219,7 +240,7 @@ def _file_or_value(
     if not isinstance(given, Path):
         return given
     path = base / given
-    files.add(path.resolve())
+    files.update((path.absolute(), path.resolve()))
     try:
         return read(path).validate(model)
     except YamlError as error:

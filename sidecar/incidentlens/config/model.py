@@ -21,7 +21,7 @@ from incidentlens.model.signatures import SignatureRules
 from incidentlens.model.terms import Disposition
 from incidentlens.policy.model import Policy
 
-from .types import Duration
+from .types import Duration, at_least, file_or_value
 
 
 class Section(BaseModel):
@@ -57,7 +57,7 @@ class LokiConfig(Section):
     password_file: Path | None = None
     bearer_token: SecretStr | None = None
     bearer_token_file: Path | None = None
-    timeout: Duration = Field(default=30 * 10**9, gt=0)
+    timeout: Annotated[Duration, at_least("1ms")] = 30 * 10**9
     page_limit: int = Field(default=5000, ge=10, le=100_000)
     max_attempts: int = Field(default=5, ge=1, le=20)
     max_response_mb: int = Field(default=128, ge=1)
@@ -85,7 +85,7 @@ class WrittenGrafanaConfig(Section):
     max_annotations: int = Field(default=300, ge=1, le=5000)  # incidents shown at a time, the latest
     max_age: Duration = Field(default=30 * 86400 * 10**9, ge=60 * 10**9)  # then the region is taken away
     read_back: bool = True  # ask whether the alert fired and what the contact point's last attempt said
-    timeout: Duration = Field(default=10 * 10**9, gt=0)
+    timeout: Annotated[Duration, at_least("1ms")] = 10 * 10**9
 
     @model_validator(mode="after")
     def _has_a_token(self) -> WrittenGrafanaConfig:
@@ -126,7 +126,7 @@ class RulerConfig(Section):
     spikes: bool = True
     silence: bool = True
     recording: bool = True  # lines and failing lines a minute by service; needs the ruler's remote_write to be of use
-    interval: Duration = Field(default=60 * 10**9, ge=10**9)  # how often the ruler evaluates them
+    interval: Annotated[Duration, at_least("1s")] = 60 * 10**9  # how often the ruler evaluates them
     spike_window: Duration = Field(default=300 * 10**9, ge=10 * 10**9)
     spike_count: int = Field(default=20, ge=1)  # failing lines in the window, at least
     spike_ratio: float = Field(default=5, gt=1, allow_inf_nan=False)  # times the rate of the hour before
@@ -142,12 +142,12 @@ class ProjectConfig(Section):
     tenant: Tenant | None = None  # X-Scope-OrgID; none where Loki runs without tenants
     loki: LokiConfig | None = None  # where it differs from the top level's
     queries: tuple[QueryConfig, ...] = Field(min_length=1)
-    interval: Duration = Field(default=5 * 10**9, ge=10**9)
-    window: Duration = Field(default=120 * 10**9, ge=10**9)
-    delay: Duration = Field(default=2 * 10**9, ge=0)  # Loki under-counts its newest seconds
-    overlap: Duration = Field(default=30 * 10**9, ge=0)  # read again for late records; what was seen is dropped
-    catch_up_step: Duration = Field(default=300 * 10**9, ge=10**9)  # the most one tick takes in after a stop
-    look_back: Duration = Field(default=3600 * 10**9, ge=0)  # learnt from at the very first start, nothing is told
+    interval: Annotated[Duration, at_least("1s")] = 5 * 10**9
+    window: Annotated[Duration, at_least("1s")] = 120 * 10**9
+    delay: Duration = 2 * 10**9  # Loki under-counts its newest seconds
+    overlap: Duration = 30 * 10**9  # read again for late records; what was seen is dropped
+    catch_up_step: Annotated[Duration, at_least("1s")] = 300 * 10**9  # the most one tick takes in after a stop
+    look_back: Duration = 3600 * 10**9  # learnt from at the very first start, nothing is told
     service_label: str = "service_name"
     criticality: dict[str, Annotated[float, Field(gt=0, le=10)]] = Field(default_factory=dict)
     dependencies: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # service: what it calls
@@ -155,8 +155,8 @@ class ProjectConfig(Section):
     runbooks: tuple[Path, ...] = ()
     builtin_runbooks: bool = True
     templates: tuple[Path, ...] = ()  # folders of *.md.j2 that replace the built-in texts
-    policy: Policy | Path = Policy()
-    signature_rules: SignatureRules | Path = SignatureRules()
+    policy: Annotated[Policy | Path, file_or_value(Policy)] = Policy()
+    signature_rules: Annotated[SignatureRules | Path, file_or_value(SignatureRules)] = SignatureRules()
     max_signatures: int = Field(default=20_000, ge=100, le=1_000_000)
     max_records_per_tick: int = Field(default=500_000, ge=1000)
     tokens: tuple[TokenConfig, ...] = ()
