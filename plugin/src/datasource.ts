@@ -2,6 +2,7 @@ import {
   CoreApp,
   type AdHocVariableFilter,
   type AnnotationSupport,
+  type DataFrame,
   type DataQueryRequest,
   type DataQueryResponse,
   type DataSourceInstanceSettings,
@@ -74,7 +75,7 @@ export class IncidentLensDataSource extends DataSourceWithBackend<IncidentLensQu
   override query(request: DataQueryRequest<IncidentLensQuery>): Observable<DataQueryResponse> {
     const timezone = zone(request.timezone);
     const zoned = { ...request, targets: request.targets.map((target) => ({ timezone, ...target })) };
-    const ask = (asked: DataQueryRequest<IncidentLensQuery>) => super.query(asked);
+    const ask = (asked: DataQueryRequest<IncidentLensQuery>) => super.query(asked).pipe(map(asSeries));
     const wanted = request.targets.some((target) => (target.live || request.liveStreaming) && this.filterQuery(target));
     const live = wanted ? getGrafanaLiveSrv() : undefined;
     return live ? following(zoned, changes(live, this.uid), ask) : ask(zoned);
@@ -132,6 +133,16 @@ export class IncidentLensDataSource extends DataSourceWithBackend<IncidentLensQu
   async getLogRowContext(row: LogRowModel, options?: LogRowContextOptions): Promise<DataQueryResponse> {
     return contextOf(row, options);
   }
+}
+
+// Frames with the topic "annotations" go past annotation queries in 9.4, and no table can show them.
+function asSeries(response: DataQueryResponse): DataQueryResponse {
+  return {
+    ...response,
+    data: response.data.map((frame: DataFrame) =>
+      frame.meta?.dataTopic ? Object.assign(frame, { meta: { ...frame.meta, dataTopic: undefined } }) : frame
+    ),
+  };
 }
 
 function zone(given: string | undefined): string {

@@ -75,6 +75,14 @@ describe('queries', () => {
     expect(events.observed).toBe(false);
   });
 
+  test('of annotations are given as series, where annotation queries of 9.4 look for them', async () => {
+    const region = toDataFrame({ meta: { dataTopic: 'annotations' }, fields: [{ name: 'time', values: [1] }] });
+    backend.mockReturnValue(of({ data: [region] }));
+    const { data } = await firstValueFrom(source.query(request({ queryType: 'annotations' })));
+    expect(data[0].meta.dataTopic).toBeUndefined();
+    expect(data[0].length).toBe(1);
+  });
+
   test('say in one line what they ask', () => {
     const text = source.getQueryDisplayText({ refId: 'A', queryType: 'incidents', service: ['a', 'b'], limit: 5 });
     expect(text).toBe('Incidents · service: a, b · limit: 5');
