@@ -135,12 +135,12 @@ class Hub:
                     await heard.put(incident)
 
         listening = asyncio.create_task(listen())
+        getting: asyncio.Task[str] | None = None
         try:
             while True:
                 getting = asyncio.create_task(heard.get())
                 await asyncio.wait((getting, listening), return_when=asyncio.FIRST_COMPLETED)
                 if not getting.done():
-                    getting.cancel()
                     await listening  # raises what ended it
                     return
                 ids = [getting.result()]
@@ -150,8 +150,10 @@ class Hub:
                 distinct = list(dict.fromkeys(ids))
                 yield [] if "" in distinct or len(distinct) > MOST_INCIDENTS else distinct
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            begun = [task for task in (listening, getting) if task is not None]
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
 
     async def _frame(self, project: str, ids: list[str]) -> bytes:
         if not ids:
