@@ -38,6 +38,7 @@ OnTick = Callable[[TickReport], Awaitable[None]]
 
 # One run takes at most this many steps of catching up, so that other projects get their turn.
 _STEPS_A_RUN = 20
+_GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
 _MILLISECOND = SECOND // 1000
@@ -75,11 +76,23 @@ class ProjectRunner:
         self.engine = Engine(project, store, clock)
         self._turn = asyncio.Lock()
         self._next: Project | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def close(self) -> None:
-        """Let a run under way finish, then hang up."""
-        async with self._turn:
+        """Let a run under way finish, then hang up. One that waits for Loki is cut off, its tick done again later."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            if self._running is not None:
+                self._running.cancel()
+            await self._turn.acquire()
+        try:
             await self._client.close()
+        finally:
+            self._turn.release()
 
     async def run(self, *, alerted: bool = False) -> None:
         """Take in what is new, in as many bounded steps as it needs. Errors are counted and kept in `health`.
@@ -87,6 +100,9 @@ class ProjectRunner:
         `alerted`: an alert has come, so there is a tick even where Loki does not answer.
         """
         async with self._turn:
+            if self._closed:
+                return
+            self._running = asyncio.current_task()
             try:
                 for _ in range(_STEPS_A_RUN):
                     await self._take_over()
@@ -98,6 +114,8 @@ class ProjectRunner:
             except Exception as error:
                 log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
                 self._ill(error)
+            finally:
+                self._running = None
 
     def replace(self, project: Project) -> None:
         """A reloaded configuration: used from the next step on, never in the middle of one."""
@@ -342,8 +360,7 @@ class Sidecar:
         if self._scheduler.running:
             # Shutting it down at once would cancel the runs under way: no more are begun, and those are waited for.
             self._scheduler.pause()
-        for runner in self.runners.values():
-            await runner.close()
+        await asyncio.gather(*(runner.close() for runner in self.runners.values()))
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
