@@ -34,11 +34,12 @@ def look(
         count = watched[verification.id]
     else:
         return None
+    since = verification.checks[-1].at if verification.checks else verification.started_at
+    count = above_usual(incident, count, now - since)
     # An alert that goes on firing is no quiet, whatever the lines say; it is told once a tick.
     if count is not None and any(p.kind is ProblemKind.ALERT and p.last_seen >= now for p in incident.problems):
         count = max(count, 1)
-    since = verification.checks[-1].at if verification.checks else verification.started_at
-    return watch(verification, above_usual(incident, count, now - since), now, incident, policy)
+    return watch(verification, count, now, incident, policy)
 
 
 def above_usual(incident: Incident, count: int | None, span: int) -> int | None:
