@@ -6,6 +6,7 @@ leaves out is everything that is not asked for by intake.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ class FakeLoki(httpx.AsyncBaseTransport):
 
     def __init__(self, max_entries: int = 5000) -> None:
         self._streams: dict[tuple[tuple[str, str], ...], dict[tuple[int, str], dict[str, str]]] = {}
+        self._sorted: dict[tuple[tuple[str, str], ...], list[logql.Entry]] = {}
         self._limits = logql.Limits(max_entries=max_entries)
         self.fault: Fault | None = None
         self.asked: list[httpx.Request] = []
@@ -33,7 +35,9 @@ class FakeLoki(httpx.AsyncBaseTransport):
 
     def add(self, labels: dict[str, str], records: Iterable[Sequence[Any]]) -> None:
         """Records (ns, line) or (ns, line, metadata); an exact duplicate is dropped as Loki drops it."""
-        stream = self._streams.setdefault(tuple(sorted(labels.items())), {})
+        key = tuple(sorted(labels.items()))
+        self._sorted.pop(key, None)
+        stream = self._streams.setdefault(key, {})
         for record in records:
             stream.setdefault((int(record[0]), record[1]), dict(record[2]) if len(record) > 2 else {})
 
@@ -45,13 +49,14 @@ class FakeLoki(httpx.AsyncBaseTransport):
         """The seam `logql.Source`."""
         for key, stream in self._streams.items():
             labels = dict(key)
-            if all(matcher.matches(labels) for matcher in matchers):
-                entries = [
-                    logql.Entry(ts, line, metadata)
-                    for (ts, line), metadata in stream.items()
-                    if start_ns <= ts < end_ns
-                ]
-                yield logql.Stream(labels, sorted(entries, key=lambda entry: entry.ts))
+            if not all(matcher.matches(labels) for matcher in matchers):
+                continue
+            entries = self._sorted.get(key)
+            if entries is None:
+                found = [logql.Entry(ts, line, metadata) for (ts, line), metadata in stream.items()]
+                entries = self._sorted[key] = sorted(found, key=lambda entry: entry.ts)
+            first, last = (bisect_left(entries, at, key=lambda entry: entry.ts) for at in (start_ns, end_ns))
+            yield logql.Stream(labels, entries[first:last])
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)

@@ -27,7 +27,7 @@ TICK = 5 * SECOND
 async def run(database: str, loki: str, start: int, end: int) -> None:
     # `{job=""}` leaves out the events that it pushes itself.
     queries = (Query("logs", '{app=~".+", job=""}', False, None),)
-    policy = {"quiet_minutes": 1, "max_quiet_minutes": 1}
+    policy = {"quiet_minutes": 0.75, "max_quiet_minutes": 0.75}
     project = make_project(queries, policy=policy, look_back=300 * SECOND)
     project = replace(project, loki=LokiSettings(loki), loki_events=True, page_limit=200)
     async with PostgresStore(database, pool_size=4) as store:

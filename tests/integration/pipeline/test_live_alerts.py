@@ -15,6 +15,12 @@ from incidentlens.store.memory import MemoryStore
 from running import FAILURE, NAME, QUERY, T0, Query, Running, lines, make_project
 
 
+@pytest.fixture
+def store(postgres_store):
+    """The real one; what needs no database is tested over the one in memory."""
+    return postgres_store
+
+
 def stamp(ns):
     return datetime.fromtimestamp(ns / SECOND, UTC).isoformat()
 
@@ -69,12 +75,12 @@ async def test_an_alert_that_goes_on_firing_keeps_its_incident_open_and_its_end_
     await running.run(10)
     now = running.clock.now()
     await receive(running, ruler(now))
-    await running.run(1200, every=15)
+    await running.run(1200, every=30)
     (incident,) = await running.incidents()
     assert incident.status is Status.VERIFYING
     assert incident.reopened == 0
     await receive(running, ruler(now, ends_at=running.clock.now()))
-    await running.run(900, every=15)
+    await running.run(900, every=30)
     (incident,) = await running.incidents()
     assert incident.status is Status.RESOLVED
     assert len(await running.notified()) <= 2  # the second where it lasted so long that it was escalated
@@ -122,9 +128,9 @@ async def test_an_alert_and_the_failing_lines_of_its_service_are_one_incident(st
     assert len(kinds) > 1
 
 
-async def test_a_metric_query_above_its_bound_is_one_alert_for_as_long_as_it_lasts(store):
+async def test_a_metric_query_above_its_bound_is_one_alert_for_as_long_as_it_lasts():
     query = Query("slow-checkouts", 'sum by (app) (count_over_time({app="web"} |= "slow" [1m]))', True, 5.0)
-    running = Running(store, project=make_project((Query("logs", QUERY, False, None), query)))
+    running = Running(MemoryStore(), project=make_project((Query("logs", QUERY, False, None), query)))
     running.loki.add({"app": "web"}, lines(T0, 900, 1, "level=info msg=served id={i}"))
     running.loki.add({"app": "web"}, lines(T0 + 100 * SECOND, 200, 0.5, "level=info msg=slow id={i}"))
     await running.run(100)
@@ -138,7 +144,7 @@ async def test_a_metric_query_above_its_bound_is_one_alert_for_as_long_as_it_las
         (alert,) = await tx.active_alerts(running.clock.now())
     assert alert.starts_at < T0 + 130 * SECOND  # it began then, however often it was seen since
     assert alert.annotations["summary"] == "slow-checkouts is above 5"
-    await running.run(600)
+    await running.run(600, every=20)
     async with running.store.transaction(NAME) as tx:
         assert await tx.active_alerts(running.clock.now()) == []
     (incident,) = await running.incidents()

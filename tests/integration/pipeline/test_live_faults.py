@@ -19,6 +19,12 @@ from running import FAILURE, QUERY, T0, Query, Running, lines, make_project
 HALF = b'{"status":"success","data":{"resultType":"streams","result":[{"stream":{"app":"a"},"values":[["17630'
 
 
+@pytest.fixture
+def store(postgres_store):
+    """The real one; what needs no database is tested over the one in memory."""
+    return postgres_store
+
+
 def down(request):
     raise httpx.ConnectError("refused")
 
@@ -81,12 +87,12 @@ async def test_a_metric_query_that_fails_does_not_hold_up_the_log_queries():
 async def through_an_incident(running, fault):
     running.loki.add({"app": "a"}, lines(T0, 120, 1))
     running.loki.add({"app": "b"}, lines(T0 + 120 * SECOND, 900, 1, FAILURE))
-    await running.run(180)
+    await running.run(180, every=15)
     running.loki.fault = fault
-    await running.run(600, every=30)
+    await running.run(600, every=60)
     statuses = [one.status for one in await running.incidents()]
     running.loki.fault = None
-    await running.run(1800, every=30)
+    await running.run(1800, every=60)
     return statuses
 
 
@@ -192,9 +198,9 @@ async def test_a_database_that_goes_away_and_comes_back_has_lost_and_doubled_not
         await asyncio.to_thread(server.stop)
 
 
-async def test_a_tick_that_is_done_again_after_a_lost_connection_counts_its_records_once(store):
+async def test_a_tick_that_is_done_again_after_a_lost_connection_counts_its_records_once():
     """What policy knows of counts a minute must not grow by a tick that was rolled back."""
-    running = Running(store)
+    running = Running(MemoryStore())
     running.loki.add({"app": "b"}, lines(T0, 300, 1, FAILURE))
     await running.run(60)
     engine = running.runner.engine
@@ -208,7 +214,7 @@ async def test_a_tick_that_is_done_again_after_a_lost_connection_counts_its_reco
     for _ in range(5):
         await running.run(5)
     engine._tick = tick
-    await running.run(200)
+    await running.run(200, every=20)
     (incident,) = await running.incidents()
     known = sum(count for _, count in engine.handling._minutes(incident))
     assert known <= incident.count == await running.counted()

@@ -18,7 +18,7 @@ from killed_sidecar import run
 from running import NAME, T0, counts_in
 
 PROGRAM = Path(__file__).parents[2] / "killed_sidecar.py"
-END = T0 + 180 * SECOND
+END = T0 + 130 * SECOND
 KILLS = 5
 
 
@@ -26,7 +26,7 @@ def played():
     """Five minutes of a healthy shop, then a cascade and its end, with `app` for `service_name`."""
     calm = Scenario("healthy", 5, rate=4)
     yield from calm.history(T0, 300)
-    yield from Scenario("db_cascade", 5, rate=4, timeline=Timeline(20, 30, 130)).lines(T0)
+    yield from Scenario("db_cascade", 5, rate=4, timeline=Timeline(15, 25, 90)).lines(T0)
 
 
 async def push(loki):
@@ -86,7 +86,7 @@ async def test_a_sidecar_that_is_killed_again_and_again_ends_as_one_that_was_lef
 ):
     left_alone, killed = (postgres_server.create(f"killed_{n}_{T0}", migrated_template) for n in ("a", "b"))
     rng = random.Random()
-    pauses = [rng.uniform(0.05, 0.4) for _ in range(KILLS)]
+    pauses = [rng.uniform(0.05, 0.3) for _ in range(KILLS)]
     try:
         async with LocalLoki(tmp_path / "one") as loki:
             pushed = await push(loki.url)

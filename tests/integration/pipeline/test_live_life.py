@@ -24,6 +24,12 @@ TAILS = (
 )
 
 
+@pytest.fixture
+def store(postgres_store):
+    """The real one; what needs no database is tested over the one in memory."""
+    return postgres_store
+
+
 def storm(running, start, number=30):
     """Failures that have nothing to do with each other, each in a service of its own, some seconds apart."""
     for index, (tail, word) in enumerate(itertools.islice(itertools.product(TAILS, WORDS), number)):
@@ -52,13 +58,13 @@ async def test_a_storm_is_told_one_by_one_up_to_the_limit_and_then_in_one_digest
     running = Running(store, project=make_project(policy={"storm": STORM}))
     await running.run(60)
     storm(running, T0 + 60 * SECOND)
-    await running.run(9 * 60, every=10)
+    await running.run(9 * 60, every=15)
     single = [decision for decision in await told(running) if not decision.inputs["digest"]]
     held = [decision for decision in await told(running) if decision.inputs["digest"]]
     assert len({decision.incident_id for decision in held}) >= 10
     assert len(single) <= STORM["notifications"]
     assert await outbox(store) == {}  # the window is not over
-    await running.run(3 * 60, every=10)
+    await running.run(3 * 60, every=30)
     digests = await outbox(store)
     assert len(digests) == 1
     (digest,) = digests.values()
@@ -71,7 +77,7 @@ async def test_a_storm_is_told_one_by_one_up_to_the_limit_and_then_in_one_digest
     assert everyone == listed | {decision.incident_id for decision in single}  # nobody is passed over in silence
     states = {action.incident_id: action.state for action in await running.notified()}
     assert {states[incident] for incident in listed} == {"digest"}
-    await running.run(20 * 60, every=20)
+    await running.run(10 * 60, every=60)
     assert all(payload["count"] for payload in (await outbox(store)).values())
 
 
@@ -80,14 +86,14 @@ async def test_a_restart_and_a_stop_of_several_windows_neither_lose_nor_double_a
     running = Running(MemoryStore(), project=make_project(policy={"storm": STORM}))
     await running.run(60)
     storm(running, T0 + 60 * SECOND)
-    await running.run(8 * 60, every=10)
+    await running.run(8 * 60, every=20)
     held = {decision.incident_id for decision in await told(running) if decision.inputs["digest"]}
     assert held
     running.clock.advance(pause_minutes * MINUTE)
     running.start(running.project)
-    await running.run(6 * 60, every=10)
+    await running.run(6 * 60, every=30)
     running.start(running.project)
-    await running.run(15 * 60, every=10)
+    await running.run(15 * 60, every=60)
     first = f"digest:10:{T0 // (10 * MINUTE)}"
     digests = await outbox(running.store)
     assert {one["incident_id"] for one in digests[first]["incidents"]} == held
@@ -97,7 +103,7 @@ async def test_a_digest_in_shadow_is_shown_and_not_sent():
     running = Running(MemoryStore(), project=make_project(policy={"storm": STORM, "mode": Mode.SHADOW}))
     await running.run(60)
     storm(running, T0 + 60 * SECOND)
-    await running.run(12 * 60, every=10)
+    await running.run(12 * 60, every=20)
     assert await outbox(running.store) == {}
     assert len(await outbox(running.store, "shadow")) == 1
     assert {action.state for action in await running.notified()} == {"shadow"}
@@ -124,12 +130,12 @@ async def events(running, incident) -> list[IncidentEvent]:
         return await tx.events(incident.id)
 
 
-async def test_a_fault_that_flaps_is_one_incident_told_once(store):
-    running = Running(store, project=make_project(policy={"quiet_minutes": 3, "max_quiet_minutes": 3}))
+async def test_a_fault_that_flaps_is_one_incident_told_once():
+    running = Running(MemoryStore(), project=make_project(policy={"quiet_minutes": 3, "max_quiet_minutes": 3}))
     running.loki.add({"app": "a"}, lines(T0, 7200, 0.2))
     for start in range(600, 6000, 270):  # half a minute of failures, four minutes of quiet, again and again
         running.loki.add({"app": "b"}, lines(T0 + start * SECOND, 30, 1, FAILURE))
-    await running.run(7200, every=30)
+    await running.run(7200, every=45)
     (incident,) = await running.incidents()
     assert incident.status is Status.RESOLVED
     # The quiet that is asked for grows with each relapse, so it does not resolve and re-open each time.
@@ -139,21 +145,21 @@ async def test_a_fault_that_flaps_is_one_incident_told_once(store):
     assert incident.count == 20 * 30
 
 
-async def test_a_recurrence_within_the_cooldown_re_opens_and_one_after_it_is_another_incident(store):
+async def test_a_recurrence_within_the_cooldown_re_opens_and_one_after_it_is_another_incident():
     policy = {"quiet_minutes": 2, "max_quiet_minutes": 2, "cooldown_minutes": 15}
-    running = Running(store, project=make_project(policy=policy, look_back=3600 * SECOND))
+    running = Running(MemoryStore(), project=make_project(policy=policy, look_back=3600 * SECOND))
     running.loki.add({"app": "a"}, lines(T0 - 3600 * SECOND, 4 * 3600, 0.2))
     running.loki.add({"app": "b"}, lines(T0 - 3600 * SECOND, 4 * 3600, 0.1))
     for start in (600, 1200, 7200):
         running.loki.add({"app": "b"}, lines(T0 + start * SECOND, 60, 1, FAILURE))
-    await running.run(1100, every=10)
+    await running.run(1100, every=20)
     (first,) = await running.incidents()
     assert (first.status, first.reopened) == (Status.RESOLVED, 0)
-    await running.run(1000, every=10)
+    await running.run(1000, every=20)
     (again,) = await running.incidents()
     assert (again.id, again.reopened, again.count) == (first.id, 1, 120)
     assert [event.kind for event in await events(running, again)].count("reopened") == 1
-    await running.run(7400 - 2100, every=30)
+    await running.run(7400 - 2100, every=60)
     await running.run(600, every=30)
     later, again = await running.incidents()
     assert later.id != again.id
@@ -161,17 +167,17 @@ async def test_a_recurrence_within_the_cooldown_re_opens_and_one_after_it_is_ano
     assert {later.status, again.status} == {Status.RESOLVED}
 
 
-async def test_the_everyday_share_of_a_signature_does_not_keep_its_incident_open(store):
+async def test_the_everyday_share_of_a_signature_does_not_keep_its_incident_open():
     policy = {"quiet_minutes": 2, "max_quiet_minutes": 2}
-    running = Running(store, project=make_project(policy=policy, look_back=3600 * SECOND))
+    running = Running(MemoryStore(), project=make_project(policy=policy, look_back=3600 * SECOND))
     text = 'level=error msg="upstream timed out" n={i}'
     running.loki.add({"app": "a"}, lines(T0 - 3600 * SECOND, 3600 + 3600, 1))
     running.loki.add({"app": "b"}, lines(T0 - 3600 * SECOND, 3600 + 3600, 1 / 20, text))  # three a minute, always
     running.loki.add({"app": "b"}, lines(T0 + 600 * SECOND + 1, 60, 2, text))
-    await running.run(660, every=10)
+    await running.run(660, every=20)
     (incident,) = await running.incidents()
     assert incident.status in (Status.OPEN, Status.VERIFYING)
-    await running.run(1200, every=10)
+    await running.run(1200, every=30)
     (incident,) = await running.incidents()
     assert incident.status is Status.RESOLVED
     async with running.store.transaction(NAME) as tx:
@@ -190,7 +196,7 @@ async def test_an_incident_of_records_without_a_stream_to_name_is_watched_by_the
     (incident,) = await running.incidents()
     assert incident.status is Status.VERIFYING
     assert not [request for request in running.loki.asked if request.url.path.endswith("/query")]
-    await running.run(600)
+    await running.run(600, every=20)
     (incident,) = await running.incidents()
     assert incident.status is Status.RESOLVED
     async with running.store.transaction(NAME) as tx:
@@ -206,7 +212,7 @@ async def test_a_watch_with_a_query_that_is_no_logql_does_not_end_the_ticks():
     async with running.store.transaction(NAME) as tx:
         for watch in await tx.open_verifications():
             await tx.save_verification(watch.model_copy(update={"query": '{app="b"'}))
-    await running.run(520)
+    await running.run(520, every=20)
     assert running.runner.health.error is None
     assert await running.counted() == 660
 
