@@ -99,23 +99,32 @@ class ProjectRunner:
 
         `alerted`: an alert has come, so there is a tick even where Loki does not answer.
         """
-        async with self._turn:
-            if self._closed:
-                return
-            self._running = asyncio.current_task()
-            try:
-                for _ in range(_STEPS_A_RUN):
-                    await self._take_over()
-                    if not await self._step(alerted=alerted):
-                        break
-                self._well()
-            except (LokiError, StoreError) as error:
-                self._ill(error)
-            except Exception as error:
-                log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
-                self._ill(error)
-            finally:
-                self._running = None
+        try:
+            async with self._turn:
+                if self._closed:
+                    return
+                self._running = asyncio.current_task()
+                try:
+                    await self._run(alerted)
+                finally:
+                    self._running = None
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            # `close` cut it off; APScheduler would log that as a defect, with a traceback.
+
+    async def _run(self, alerted: bool) -> None:
+        try:
+            for _ in range(_STEPS_A_RUN):
+                await self._take_over()
+                if not await self._step(alerted=alerted):
+                    break
+            self._well()
+        except (LokiError, StoreError) as error:
+            self._ill(error)
+        except Exception as error:
+            log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
+            self._ill(error)
 
     def replace(self, project: Project) -> None:
         """A reloaded configuration: used from the next step on, never in the middle of one."""

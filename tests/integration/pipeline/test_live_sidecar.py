@@ -119,7 +119,7 @@ async def test_a_change_in_the_middle_of_a_run_waits_for_its_end(sidecar, loki):
     assert runner.health.error is None
 
 
-async def test_a_project_whose_loki_hangs_holds_up_no_other_and_no_stop(loki, monkeypatch):
+async def test_a_project_whose_loki_hangs_holds_up_no_other_and_no_stop(loki, monkeypatch, caplog):
     monkeypatch.setattr(live, "_GRACE_S", 0.1)
     plain = loki.handle_async_request
 
@@ -138,6 +138,8 @@ async def test_a_project_whose_loki_hangs_holds_up_no_other_and_no_stop(loki, mo
         await until(lambda: sidecar.runners["quick"].health.last_tick > first)
     finally:
         await asyncio.wait_for(sidecar.stop(), 2)
+    await asyncio.sleep(0)
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_projects_do_not_see_each_other_s_records(loki):
