@@ -49,6 +49,7 @@ def _register() -> None:
         bench,
         check,
         demo,
+        evals,
         grafana_plugin,
         init,
         local_loki,
@@ -77,6 +78,7 @@ def _register() -> None:
         rules,
         policy,
         bench,
+        evals,
         grafana_plugin,
         provision,
     ):
