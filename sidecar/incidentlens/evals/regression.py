@@ -63,7 +63,7 @@ def _real(before: Mapping[str, Any], after: Figure) -> bool:
     if before["low"] is not None and before["high"] is not None:
         if not before["low"] <= after.value <= before["high"]:
             return True
-        n = before["n"]
-        return bool(n) and n == after.n and by * n > 2 + _ROUNDING
+        n = int(before["n"] or 0)
+        return n > 0 and n == after.n and by * n > 2 + _ROUNDING
     noise = max(after.noise, before.get("noise") or 0.0)
     return by > max(_ROUNDING, noise * abs(before["value"]))
