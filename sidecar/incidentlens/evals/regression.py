@@ -59,11 +59,12 @@ def missing(before: Mapping[str, Any], after: Sequence[Section]) -> list[str]:
 
 
 def _real(before: Mapping[str, Any], after: Figure) -> bool:
-    by = abs(after.value - before["value"])
+    value = float(before["value"])
+    by = abs(after.value - value)
     if before["low"] is not None and before["high"] is not None:
         if not before["low"] <= after.value <= before["high"]:
             return True
         n = int(before["n"] or 0)
         return n > 0 and n == after.n and by * n > 2 + _ROUNDING
-    noise = max(after.noise, before.get("noise") or 0.0)
-    return by > max(_ROUNDING, noise * abs(before["value"]))
+    noise = max(after.noise, float(before.get("noise") or 0.0))
+    return by > max(_ROUNDING, noise * abs(value))
