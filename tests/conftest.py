@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -22,6 +23,10 @@ from incidentlens.store.embedded import EmbeddedPostgres
 from incidentlens.store.memory import MemoryStore
 from incidentlens.store.migrate import migrate
 from incidentlens.store.postgres import PostgresStore
+
+# How long an example takes depends on what else the machine does; what is fast enough, `incidentlens bench` says.
+settings.register_profile("incidentlens", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("incidentlens")
 
 
 @dataclass(frozen=True)

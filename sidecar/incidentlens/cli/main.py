@@ -53,6 +53,7 @@ def _register() -> None:
         grafana_plugin,
         init,
         local_loki,
+        mcp,
         policy,
         provision,
         read,
@@ -81,6 +82,7 @@ def _register() -> None:
         evals,
         grafana_plugin,
         provision,
+        mcp,
     ):
         module.register(app)
 
