@@ -70,7 +70,11 @@ class Actor:
         return _action(decision, ActionKind.SUPPRESS, now, state, _with_notes(payload, renderer))
 
     def _notify(self, decision: Decision, incident: Incident, analysis: Analysis, bundle: Bundle, now: int) -> Action:
-        """The alert's labels, and a message whose parts stay apart so that a sender can leave out the least."""
+        """The alert's labels, and a message whose parts stay apart so that a sender can leave out the least.
+
+        No word of a model's is in it: what a stranger wrote into a log may have led it.
+        """
+        analysis = analysis.without_model()
         renderer = self._renderer.start()
         runbook = analysis.runbooks[0] if analysis.runbooks else None
         labels = {

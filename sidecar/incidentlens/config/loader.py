@@ -23,6 +23,7 @@ from incidentlens.runbooks import load_runbooks
 from incidentlens.runbooks.model import Runbook
 
 from .grafana import ORGANISATION, GrafanaSettings
+from .language_model import Endpoint, LanguageModel
 from .model import Config, LokiConfig, ProjectConfig, QueryConfig, Role
 from .types import read_secret
 
@@ -72,6 +73,7 @@ class Project:
     page_limit: int = 5000
     loki_events: bool = False  # push incident events to Loki
     grafana: GrafanaSettings | None = None  # where its incidents are drawn
+    model: LanguageModel | None = None  # that may look at what no runbook settles
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ def _project(
         digest = hashlib.sha256(secret.get_secret_value().encode()).digest()
         tokens.append(Token(name, token.name, token.role, digest))
     grafana = _grafana(name, config, document, base, problems)
+    model = _language_model(name, config, document, base, problems)
     templates = tuple(base / folder for folder in project.templates)
     for folder in templates:
         files.update(_files_of(folder, "*.j2"))
@@ -212,6 +215,7 @@ def _project(
         page_limit=(project.loki or config.loki).page_limit,
         loki_events=config.publish.loki_events,
         grafana=grafana,
+        model=model,
     )
 
 
@@ -306,3 +310,30 @@ def _grafana(
         timeout_s=grafana.timeout / SECOND,
         public_url=str(config.server.public_url or "").rstrip("/"),
     )
+
+
+def _language_model(
+    name: str, config: Config, document: Document, base: Path, problems: list[YamlProblem]
+) -> LanguageModel | None:
+    given = config.model_of(name)
+    if given is None:
+        return None
+    place: tuple[str | int, ...] = (
+        ("projects", name, "model") if config.projects[name].model is not None else ("model",)
+    )
+    endpoints = []
+    for index, endpoint in enumerate(given.endpoints):
+        where = (*place, "endpoints", index, "api_key_file")
+        key = _secret(document, where, endpoint.api_key, endpoint.api_key_file, base, problems)
+        endpoints.append(
+            Endpoint(
+                name=endpoint.name,
+                url=str(endpoint.url),
+                model=endpoint.model,
+                key=key.get_secret_value() if key else "",
+                input_price=endpoint.input_price,
+                output_price=endpoint.output_price,
+                structured=endpoint.structured,
+            )
+        )
+    return LanguageModel(given, tuple(endpoints))

@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     AnyHttpUrl,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -21,13 +19,9 @@ from incidentlens.model.signatures import SignatureRules
 from incidentlens.model.terms import Disposition
 from incidentlens.policy.model import Policy
 
+from .language_model import LanguageModelConfig
+from .section import Section
 from .types import Duration, at_least, file_or_value
-
-
-class Section(BaseModel):
-    """A part of the configuration file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Role(StrEnum):
@@ -162,6 +156,7 @@ class ProjectConfig(Section):
     tokens: tuple[TokenConfig, ...] = ()
     ruler: RulerConfig = RulerConfig()
     grafana: WrittenGrafanaConfig | None = None  # where it differs from publish.grafana
+    model: LanguageModelConfig | None = None  # where it differs from the top level's
 
     @field_validator("queries")
     @classmethod
@@ -221,6 +216,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     grafana: DataSourceConfig = DataSourceConfig()
     publish: PublishConfig = PublishConfig()
+    model: LanguageModelConfig | None = None  # for every project that names none of its own; off unless given
     projects: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], ProjectConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -238,3 +234,7 @@ class Config(Section):
     def grafana_of(self, project: str) -> WrittenGrafanaConfig | None:
         """The Grafana that a project is written back to, if any."""
         return self.projects[project].grafana or self.publish.grafana
+
+    def model_of(self, project: str) -> LanguageModelConfig | None:
+        """The language model that may look at a project's incidents, if any."""
+        return self.projects[project].model or self.model

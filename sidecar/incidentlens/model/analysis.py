@@ -61,6 +61,16 @@ class RunbookMatch(Value):
     problem_id: str = ""  # the problem of the incident it fits best
 
 
+class Deterministic(Value):
+    """What rules alone conclude, kept beside a model's analysis: policy's bounds and notifications rest on it."""
+
+    cause: str
+    summary: str
+    severity: Severity
+    disposition: Disposition
+    confidence: float = Field(ge=0, le=1)
+
+
 class Analysis(Value):
     """The conclusion: `source` says whether a runbook, the rules or a model made it."""
 
@@ -75,3 +85,10 @@ class Analysis(Value):
     findings: tuple[Finding, ...] = ()
     runbooks: tuple[RunbookMatch, ...] = ()  # best first
     details: dict[str, Any] = Field(default_factory=dict)  # a model's name, prompt version, tokens, cost
+    rules: Deterministic | None = None  # where a model made it
+
+    def without_model(self) -> Analysis:
+        """What rules alone conclude; itself where no model made it."""
+        if self.rules is None:
+            return self
+        return self.model_copy(update={"source": "rules", "rules": None, **dict(self.rules)})

@@ -7,7 +7,7 @@ from the store again when another sidecar ticked in between, or when a tick fail
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from incidentlens.config.loader import Project
 from incidentlens.detection import DetectionContext, DetectionSettings, Detector
 from incidentlens.incidents import GroupingSettings, group
 from incidentlens.intake.reading import EventReader
+from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import HOUR, MINUTE, SECOND, Clock
 from incidentlens.model.decisions import Alert, Verification
 from incidentlens.model.incidents import Problem
@@ -187,6 +188,21 @@ class Engine:
             for name, at in (cursors or {}).items():
                 await tx.set_cursor(name, at)
             await self._advanced(tx, memory)
+
+    async def conclude(self, incident_id: str, concluded: Callable[[Analysis], Analysis], text: str) -> bool:
+        """Put a model's analysis in the place of the latest one and decide anew; False where it comes too late.
+
+        `concluded` makes it of the analysis in force now, which may be newer than the one that was asked about.
+        """
+        async with self._turn() as tx:
+            memory = await self._remember(tx)
+            incident = await tx.incident(incident_id)
+            latest = await tx.latest_analysis(incident_id)
+            if incident is None or latest is None or not incident.status.active or latest.source == "runbook":
+                return False
+            situation = await self._situation(tx, memory, self._clock.now())
+            await self.handling.conclude(tx, incident, concluded(latest), text, situation)
+        return True
 
     async def watches(self) -> list[Verification]:
         """The verifications under way."""

@@ -16,6 +16,7 @@ from incidentlens.analysis import AnalysisContext, Analyst
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext, gather
 from incidentlens.incidents import MERGED_INTO, apply_root_cause, mark_analysed, needs_analysis, root_cause
+from incidentlens.investigation.wishes import wish
 from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Decision, IncidentEvent, Verification
@@ -143,7 +144,25 @@ class Handling:
                 )
             ],
         )
-        return await self._decide(tx, incident, analysis, bundle, situation)
+        decided = await self._decide(tx, incident, analysis, bundle, situation)
+        if self.project.model is not None and analysis.source == "rules" and decided.status is not Status.SUPPRESSED:
+            await tx.want_investigation(wish(incident, situation.now))
+        return decided
+
+    async def conclude(
+        self, tx: Transaction, incident: Incident, analysis: Analysis, text: str, situation: Situation
+    ) -> None:
+        """A model has looked: its analysis is kept and goes through policy like any other."""
+        await tx.save_analysis(incident.id, situation.now, analysis)
+        data = {
+            "source": analysis.source,
+            "confidence": analysis.confidence,
+            "model": analysis.details.get("model", {}),
+        }
+        event = IncidentEvent(incident_id=incident.id, at=situation.now, kind="analysed", text=text, data=data)
+        await self._add_events(tx, incident, [event])
+        bundle = Bundle(incident=incident, items=tuple(await tx.evidence(incident.id)))
+        await self._decide(tx, incident, analysis, bundle, situation)
 
     async def _decide(
         self, tx: Transaction, incident: Incident, analysis: Analysis, bundle: Bundle, situation: Situation

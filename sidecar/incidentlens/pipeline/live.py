@@ -22,6 +22,7 @@ from incidentlens.intake.errors import LokiError
 from incidentlens.intake.loki import LokiClient
 from incidentlens.intake.paging import Window
 from incidentlens.intake.windows import Span, next_span
+from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import SECOND, Clock
 from incidentlens.model.decisions import Alert
 from incidentlens.model.records import LINES, empty
@@ -125,6 +126,11 @@ class ProjectRunner:
         except Exception as error:
             log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
             self._ill(error)
+
+    async def conclude(self, incident_id: str, concluded: Callable[[Analysis], Analysis], text: str) -> bool:
+        """See `Engine.conclude`; it waits for a run under way. Raises StoreError."""
+        async with self._turn:
+            return not self._closed and await self.engine.conclude(incident_id, concluded, text)
 
     def replace(self, project: Project) -> None:
         """A reloaded configuration: used from the next step on, never in the middle of one."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from incidentlens.intake.paging import Fetched
 
 from .report import TickReport
+
+if TYPE_CHECKING:
+    from incidentlens.investigation.asking import Conversation
 
 REGISTRY = CollectorRegistry()
 
@@ -26,6 +31,11 @@ PUBLISHED = Counter("incidentlens_published_total", "Outbox items dealt with", [
 REGIONS = Counter(
     "incidentlens_annotations_total", "Changes of regions in Grafana", ["project", "result"], registry=REGISTRY
 )
+INVESTIGATIONS = Counter(
+    "incidentlens_investigations_total", "A language model's investigations", ["project", "result"], registry=REGISTRY
+)
+MODEL_TOKENS = Counter("incidentlens_model_tokens_total", "Tokens in and out", ["project"], registry=REGISTRY)
+MODEL_COST = Counter("incidentlens_model_cost_dollars_total", "What they cost", ["project"], registry=REGISTRY)
 LAG = Gauge("incidentlens_lag_seconds", "Age of the newest record time taken in", ["project"], registry=REGISTRY)
 OPEN = Gauge("incidentlens_open_incidents", "Incidents that are open", ["project"], registry=REGISTRY)
 TICK = Histogram(
@@ -72,3 +82,11 @@ def count_published(sent: int, failed: int) -> None:
 def count_regions(project: str, sent: int, failed: int) -> None:
     REGIONS.labels(project, "sent").inc(sent)
     REGIONS.labels(project, "failed").inc(failed)
+
+
+def count_investigation(project: str, result: str, said: Conversation | None) -> None:
+    """An investigation came to an end: done, failed, held or cached."""
+    INVESTIGATIONS.labels(project, result).inc()
+    if said is not None:
+        MODEL_TOKENS.labels(project).inc(said.tokens)
+        MODEL_COST.labels(project).inc(said.cost)

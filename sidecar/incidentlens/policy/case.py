@@ -29,6 +29,7 @@ class Case:
         self.policy, self.now, self.runbook = policy, now, runbook
         self.disposition = analysis.disposition
         self.severity = analysis.severity
+        self.confidence = analysis.confidence
         self.reasons: list[Reason] = []
         self.hold_until: int | None = None
         self.digest = False

@@ -15,7 +15,7 @@ from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Decision
 from incidentlens.model.incidents import Incident
-from incidentlens.model.terms import ActionKind, Disposition
+from incidentlens.model.terms import ActionKind, Disposition, Severity
 from incidentlens.runbooks.model import Runbook
 
 from .case import Case
@@ -24,6 +24,8 @@ from .holds import tell
 from .model import Floor, Policy
 
 _BY_RANK = {disposition.rank: disposition for disposition in Disposition}
+_SEVERITY = {severity.rank: severity for severity in Severity}
+_MODEL_CONFIDENCE = 0.2  # how much a model may add to the confidence of the rules
 
 
 def decide(
@@ -46,7 +48,7 @@ def decide(
         f"the {analysis.source} {'say' if analysis.source == 'rules' else 'says'} {analysis.disposition}, severity "
         f"{analysis.severity}, confidence {analysis.confidence:.2f}: {analysis.cause}"[:500],
     )
-    _severity(case)
+    _model(case)
     _thresholds(case)
     _runbook_threshold(case)
     _count_escalations(case)
@@ -82,22 +84,48 @@ def due_again(decision: Decision, now: int) -> bool:
     return isinstance(until, int) and until <= now
 
 
-def _severity(case: Case) -> None:
-    """A model may find it worse than the counts say, never milder."""
-    if case.analysis.source == "model" and case.incident.severity.rank > case.severity.rank:
+def _model(case: Case) -> None:
+    """What a model says counts within bounds around what the rules say of the same evidence: never milder, and one step
+    graver at most, so that nothing written into a log can hide an incident or wake everybody through a model."""
+    rules = case.analysis.rules
+    if case.analysis.source != "model":
+        return
+    if case.incident.severity.rank > case.severity.rank:
         case.say("severity", f"a model does not lower the severity: {case.incident.severity}, not {case.severity}")
         case.severity = case.incident.severity
+    if rules is None:
+        return
+    worst = max(case.incident.severity.rank, rules.severity.rank)
+    allowed = _SEVERITY[min(case.severity.rank, max(worst, min(worst + 1, Severity.HIGH.rank)))]
+    if allowed is not case.severity:
+        text = f"a model raises the severity by one step, and never to critical: {allowed}, not {case.severity}"
+        case.say("severity", text)
+        case.severity = allowed
+    if case.disposition.rank < rules.disposition.rank:
+        case.raise_to(rules.disposition, "model_not_below", "a model does not lower what the rules advise")
+    highest = _BY_RANK[min(rules.disposition.rank + 1, Disposition.ESCALATE.rank)]
+    if case.disposition.rank > highest.rank:
+        case.say("model_one_step", f"a model raises by one step at most: {highest}, not {case.disposition}")
+        case.disposition = highest
+    bounded = min(max(case.confidence, rules.confidence), min(1.0, rules.confidence + _MODEL_CONFIDENCE))
+    if bounded != case.confidence:
+        case.say(
+            "model_confidence",
+            f"the model's confidence {case.confidence:.2f} counts as {bounded:.2f}: the rules have "
+            f"{rules.confidence:.2f}, and it may add {_MODEL_CONFIDENCE:.2f}",
+        )
+        case.confidence = bounded
 
 
 def _thresholds(case: Case) -> None:
     while case.disposition.notifies:
         needed = case.policy.thresholds[case.disposition]
-        if case.analysis.confidence >= needed:
+        if case.confidence >= needed:
             return
         lower = _BY_RANK[case.disposition.rank - 1]
         case.say(
             "threshold",
-            f"confidence {case.analysis.confidence:.2f} is below the {needed:.2f} that {case.disposition} needs: "
+            f"confidence {case.confidence:.2f} is below the {needed:.2f} that {case.disposition} needs: "
             f"lowered to {lower}",
         )
         case.disposition = lower
@@ -178,11 +206,11 @@ def _suppress(case: Case) -> bool:
         text = f"severity {case.severity} is never suppressed (from {rule.never_severity} on)"
         case.raise_to(Disposition.OBSERVE, "suppress_severity", text)
         return False
-    if case.analysis.confidence < rule.confidence:
-        text = f"confidence {case.analysis.confidence:.2f} is below the {rule.confidence:.2f} that suppressing needs"
+    if case.confidence < rule.confidence:
+        text = f"confidence {case.confidence:.2f} is below the {rule.confidence:.2f} that suppressing needs"
         case.raise_to(Disposition.OBSERVE, "suppress_confidence", text)
         return False
-    case.say("suppress", f"known to need nothing, with confidence {case.analysis.confidence:.2f}: suppressed")
+    case.say("suppress", f"known to need nothing, with confidence {case.confidence:.2f}: suppressed")
     return True
 
 

@@ -24,6 +24,7 @@ from incidentlens.model.decisions import (
     Verification,
 )
 from incidentlens.model.incidents import Incident
+from incidentlens.model.investigations import Investigation, Spending
 from incidentlens.model.signatures import SignatureCount, Template
 from incidentlens.model.terms import Disposition, Severity, Status
 
@@ -198,6 +199,35 @@ class Transaction(Protocol):
         ...
 
     async def drop_region(self, incident_id: str, place: str) -> None: ...
+
+    # What a language model is asked about.
+    async def want_investigation(self, wanted: Investigation) -> None:
+        """Once an id; a second wish is ignored."""
+        ...
+
+    async def save_investigation(self, investigation: Investigation) -> None:
+        """Insert or replace."""
+        ...
+
+    async def due_investigations(self, at: int, limit: int) -> list[Investigation]:
+        """Wanted ones, and running ones whose lease has run out, the oldest first."""
+        ...
+
+    async def investigations(self, incident_id: str) -> list[Investigation]:
+        """Newest first, at most 50."""
+        ...
+
+    async def answered_investigation(self, digest: str, prompt_version: str) -> Investigation | None:
+        """The latest that was done with the very same content and prompt."""
+        ...
+
+    async def last_asked(self, signature: str, since: int) -> Investigation | None:
+        """The latest for which a model was called about that signature at or after `since` (ns)."""
+        ...
+
+    async def spending(self, since: int) -> Spending:
+        """What was called at or after `since` (ns), with the estimates of what is running."""
+        ...
 
     # Outbox.
     async def enqueue(self, target: str, key: str, payload: dict[str, Any], at: int) -> None:

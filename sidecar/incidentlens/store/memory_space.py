@@ -18,6 +18,7 @@ from incidentlens.model.decisions import (
     Verification,
 )
 from incidentlens.model.incidents import Incident
+from incidentlens.model.investigations import Investigation
 from incidentlens.model.signatures import Template
 
 from .base import Region
@@ -54,6 +55,7 @@ class Space:
     maintenance: dict[str, Maintenance] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     regions: dict[tuple[str, str], Region] = field(default_factory=dict)  # by incident and place
+    investigations: dict[str, Investigation] = field(default_factory=dict)
 
 
 class Undo:

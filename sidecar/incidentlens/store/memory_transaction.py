@@ -18,6 +18,7 @@ from incidentlens.model.decisions import (
     Verification,
 )
 from incidentlens.model.incidents import Incident
+from incidentlens.model.investigations import Investigation, InvestigationState, Spending
 from incidentlens.model.signatures import SignatureCount, Template
 
 from . import checks
@@ -329,6 +330,51 @@ class MemoryTransaction:
     async def drop_region(self, incident_id: str, place: str) -> None:
         if (incident_id, place) in self._space.regions:
             self._undo.drop(self._space.regions, (incident_id, place))
+
+    # What a language model is asked about.
+    async def want_investigation(self, wanted: Investigation) -> None:
+        self._touch(wanted.incident_id)
+        if wanted.id not in self._space.investigations:
+            self._undo.put(self._space.investigations, wanted.id, clean(wanted))
+
+    async def save_investigation(self, investigation: Investigation) -> None:
+        self._touch(investigation.incident_id)
+        self._undo.put(self._space.investigations, investigation.id, clean(investigation))
+
+    async def due_investigations(self, at: int, limit: int) -> list[Investigation]:
+        open_states = (InvestigationState.WANTED, InvestigationState.RUNNING)
+        due = [
+            one
+            for one in self._space.investigations.values()
+            if one.state in open_states and (one.leased_until is None or one.leased_until <= at)
+        ]
+        return sorted(due, key=lambda one: (one.wanted_at, one.id))[:limit]
+
+    async def investigations(self, incident_id: str) -> list[Investigation]:
+        found = [one for one in self._space.investigations.values() if one.incident_id == incident_id]
+        return sorted(found, key=lambda one: (one.wanted_at, one.id), reverse=True)[:50]
+
+    async def answered_investigation(self, digest: str, prompt_version: str) -> Investigation | None:
+        return self._latest(
+            lambda one: (
+                one.state is InvestigationState.DONE and (one.digest, one.prompt_version) == (digest, prompt_version)
+            )
+        )
+
+    async def last_asked(self, signature: str, since: int) -> Investigation | None:
+        return self._latest(lambda one: one.signature == signature and one.calls > 0 and one.updated_at >= since)
+
+    async def spending(self, since: int) -> Spending:
+        asked = [one for one in self._space.investigations.values() if one.calls > 0 and one.updated_at >= since]
+        return Spending(
+            calls=sum(one.calls for one in asked),
+            tokens=sum(one.tokens for one in asked),
+            cost=sum(one.cost for one in asked),
+        )
+
+    def _latest(self, wanted: Callable[[Investigation], bool]) -> Investigation | None:
+        found = [one for one in self._space.investigations.values() if wanted(one)]
+        return max(found, key=lambda one: one.updated_at, default=None)
 
     # Outbox, and keeping it small.
     async def enqueue(self, target: str, key: str, payload: dict[str, Any], at: int) -> None:

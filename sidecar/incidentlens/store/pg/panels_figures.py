@@ -98,12 +98,12 @@ class ReadFigures(Reader):
                 (project, project, since, until, JUDGED, *conditions.params),
                 plan=False,
             )
-            of_incident = f"AND EXISTS (SELECT FROM incidents WHERE {conditions} AND id = analysis.incident_id)"
+            of_incident = f"AND EXISTS (SELECT FROM incidents WHERE {conditions} AND id = asked.incident_id)"
             spent = await session.row(
-                "SELECT count(*) AS model_analyses, coalesce(sum(CASE jsonb_typeof(body #> '{details,cost_usd}') "
-                "WHEN 'number' THEN (body #>> '{details,cost_usd}')::float8 END), 0)::float8 AS model_cost "
-                "FROM analyses AS analysis WHERE project = %s AND source = 'model' AND at >= %s AND at < %s "
-                + (of_incident if filtered else ""),
+                "SELECT count(*) FILTER (WHERE state = 'done') AS model_analyses, "
+                "coalesce(sum(cost), 0)::float8 AS model_cost "
+                "FROM investigations AS asked WHERE project = %s AND calls > 0 "
+                "AND updated_at >= %s AND updated_at < %s " + (of_incident if filtered else ""),
                 (project, since, until, *(conditions.params if filtered else ())),
                 plan=False,
             )

@@ -7,6 +7,7 @@ import orjson
 from .context import ContextPart
 from .incidents import IncidentsPart
 from .intake import IntakePart
+from .investigations import InvestigationsPart
 from .records import RecordsPart
 from .regions import RegionsPart
 from .session import Session
@@ -15,7 +16,7 @@ CHANNEL = "incidentlens"
 PAYLOAD_BYTES = 7_900  # PostgreSQL refuses 8,000
 
 
-class PgTransaction(IntakePart, IncidentsPart, RecordsPart, ContextPart, RegionsPart):
+class PgTransaction(IntakePart, IncidentsPart, RecordsPart, ContextPart, RegionsPart, InvestigationsPart):
     """See `base.Transaction`."""
 
     def __init__(self, session: Session, project: str) -> None:
