@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import openai
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletion
 
 from incidentlens.config.language_model import Endpoint, LanguageModel
 from incidentlens.model.clock import SECOND, Clock
@@ -144,7 +145,7 @@ class Chain:
             tracing.answered(span, reply.model, used_in, used_out, reply.finish)
             return reply
 
-    async def _create(self, link: _Link, messages: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Any:
+    async def _create(self, link: _Link, messages: Sequence[dict[str, Any]], schema: dict[str, Any]) -> ChatCompletion:
         more: dict[str, Any] = {}
         if link.structured:
             more["response_format"] = {
@@ -152,13 +153,16 @@ class Chain:
                 "json_schema": {"name": "analysis", "strict": True, "schema": schema},
             }
         create: Any = link.client.chat.completions.create
-        return await create(
+        answer = await create(
             model=link.endpoint.model,
             messages=list(messages),
             temperature=0,
             max_tokens=self.model.config.answer_tokens,
             **more,
         )
+        if not isinstance(answer, ChatCompletion):  # the client gives what is no JSON as it is
+            raise ValueError("it is no completion")
+        return answer
 
 
 def _estimate(messages: Sequence[dict[str, Any]]) -> int:
