@@ -160,7 +160,8 @@ def _counted(case: Case, window_minutes: float) -> tuple[int, str]:
 def _re_escalation(case: Case) -> None:
     """The verifier watched it grow past its disposition: one step up from the analysis each time."""
     if case.history.re_escalated > 0:
-        rank = min(case.analysis.disposition.rank + case.history.re_escalated, Disposition.ESCALATE.rank)
+        advised = case.analysis.without_model().disposition
+        rank = min(advised.rank + case.history.re_escalated, Disposition.ESCALATE.rank)
         case.raise_to(_BY_RANK[rank], "re_escalated", "the verifier found it under-triaged")
 
 

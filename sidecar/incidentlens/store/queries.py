@@ -23,6 +23,7 @@ from incidentlens.model.decisions import (
     Verification,
 )
 from incidentlens.model.incidents import Incident
+from incidentlens.model.investigations import Investigation
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import ActionKind, Disposition, Level, Outcome, Severity, Status
 
@@ -110,6 +111,7 @@ class IncidentDetail(Value):
     events: tuple[IncidentEvent, ...]
     feedback: tuple[Feedback, ...]
     similar: tuple[SimilarIncident, ...]
+    investigations: tuple[Investigation, ...] = ()  # newest first, without their runs
     cut: dict[str, int]
 
 
@@ -237,6 +239,10 @@ class Queries(Protocol):
     async def incident_detail(self, project: str, incident_id: str) -> IncidentDetail | None: ...
 
     async def similar(self, project: str, incident_id: str, limit: int = 10) -> list[SimilarIncident]: ...
+
+    async def investigations(self, project: str, incident_id: str) -> list[Investigation]:
+        """A language model's, with all that was shown and said, newest first, at most 50."""
+        ...
 
     async def list_signatures(
         self,

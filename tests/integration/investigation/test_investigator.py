@@ -157,7 +157,7 @@ async def test_an_endpoint_that_refuses_a_schema_is_asked_without_one(memory_sto
 
 
 async def test_an_endpoint_that_fails_again_and_again_is_left_alone_for_a_while(memory_store: Store) -> None:
-    async with investigating(memory_store, failing(500), cooldown=0) as (running, said):
+    async with investigating(memory_store, failing(500), cooldown=0, concurrency=1) as (running, said):
         for number in range(5):
             text = f'level=error msg="gizmo{"abcdef"[number]} fell off rail"'
             await running.fails(f"shelf-{number}", text, seconds=10)

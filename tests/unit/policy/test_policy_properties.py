@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import T0, make_analysis, make_incident, make_problem
-from incidentlens.model.analysis import Analysis
+from incidentlens.model.analysis import Analysis, Deterministic
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.incidents import Incident, Suppression
 from incidentlens.model.terms import ActionKind, Disposition, Mode, Severity, Status
@@ -168,3 +168,30 @@ def test_more_confidence_never_tells_fewer(
     if analysis.disposition.notifies:
         before = decide(analysis, incident, history, policy, T0).disposition
         assert decide(sure, incident, history, policy, T0).disposition.rank >= before.rank
+
+
+rules_say = st.builds(
+    Deterministic,
+    cause=st.just("c"),
+    summary=st.just("s"),
+    severity=severities,
+    disposition=dispositions,
+    confidence=share,
+)
+
+
+@given(analyses, rules_say, incidents, histories, policies)
+def test_a_model_moves_a_disposition_down_never_and_up_by_one_step_at_most(said, rules, incident, history, policy):
+    model = said.model_copy(update={"source": "model", "rules": rules})
+    alone = decide(model.without_model(), incident, history, policy, T0)
+    with_model = decide(model, incident, history, policy, T0)
+    assert with_model.disposition.rank >= alone.disposition.rank - _suppressed(alone, with_model)
+    if not policy.floors and not policy.count_escalations and not history.told and not history.re_escalated:
+        assert with_model.disposition.rank <= max(rules.disposition.rank + 1, alone.disposition.rank)
+    worst = max(incident.severity.rank, rules.severity.rank)
+    assert incident.severity.rank <= with_model.severity.rank <= max(worst, min(worst + 1, Severity.HIGH.rank))
+
+
+def _suppressed(alone, with_model):
+    """NO_ACTION that is suppressed and NO_ACTION that became OBSERVE differ by a confidence alone."""
+    return int({alone.disposition, with_model.disposition} == {Disposition.NO_ACTION, Disposition.OBSERVE})

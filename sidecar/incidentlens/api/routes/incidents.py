@@ -16,6 +16,7 @@ from incidentlens.api.seams import Services
 from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.decisions import Action, Decision, IncidentEvent, Verification
 from incidentlens.model.incidents import RootCause
+from incidentlens.model.investigations import Investigation as ModelRun
 from incidentlens.policy import explain, why_nobody_was_told
 from incidentlens.store.paging import Page
 from incidentlens.store.queries import IncidentDetail, IncidentRow, IncidentSort
@@ -60,6 +61,9 @@ class Investigation(BaseModel):
     analysed_at: int | None = Field(description="ns; null while nothing was analysed")
     analysis: Analysis | None
     root_cause: RootCause | None
+    runs: tuple[ModelRun, ...] = Field(
+        description="What a language model was shown and said, masked, and what was struck out; newest first."
+    )
 
 
 class DecisionList(BaseModel):
@@ -129,10 +133,17 @@ async def actions(detail: Detail) -> Response:
 
 
 @router.get("/{incident_id}/investigation", response_model=Investigation, summary="The analysis")
-async def investigation(detail: Detail) -> Response:
-    """Findings, claims with the evidence they cite, matched runbooks, the chain and the ranking of services."""
+async def investigation(services: Serving, principal: Reader, detail: Detail) -> Response:
+    """Findings, claims with the evidence they cite, matched runbooks, the chain and the ranking of services; and each
+    time that a language model was asked, or was not and why."""
+    runs = await services.queries.investigations(principal.project.name, detail.incident.id)
     return as_json(
-        Investigation(analysed_at=detail.analysed_at, analysis=detail.analysis, root_cause=detail.incident.root_cause)
+        Investigation(
+            analysed_at=detail.analysed_at,
+            analysis=detail.analysis,
+            root_cause=detail.incident.root_cause,
+            runs=tuple(runs),
+        )
     )
 
 

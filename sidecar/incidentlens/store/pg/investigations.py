@@ -28,6 +28,7 @@ COLUMNS = (
     "run",
 )
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM investigations WHERE project = %s"
+INVESTIGATION = ", ".join(column for column in COLUMNS if column != "run")
 SAVE = upsert("investigations", ("project", "id"), COLUMNS)
 
 

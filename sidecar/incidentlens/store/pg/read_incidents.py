@@ -8,12 +8,14 @@ from psycopg.rows import DictRow
 
 from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.decisions import Action, Feedback, IncidentEvent
+from incidentlens.model.investigations import Investigation
 from incidentlens.model.terms import Severity
 from incidentlens.store.paging import Page, check_limit, cut, decode, encode, list_key
 from incidentlens.store.queries import IncidentDetail, IncidentFilter, IncidentRow, IncidentSort, SimilarIncident
 from incidentlens.store.text import clean, prefix_query
 
 from .incidents import load
+from .investigations import INVESTIGATION
 from .reading import Reader, Where, after, ordered
 from .records import ACTION, DECISIONS, EVENT, EVIDENCE, FEEDBACK, VERIFICATION, to_decision, to_verification
 from .session import Session
@@ -32,7 +34,15 @@ ORDERS = {
     IncidentSort.COUNT: "count, id",
 }
 RELATED = 200  # the latest incidents with a common signature that are compared
-BOUNDS = {"evidence": 500, "decisions": 100, "actions": 200, "verifications": 50, "events": 500, "feedback": 200}
+BOUNDS = {
+    "evidence": 500,
+    "decisions": 100,
+    "actions": 200,
+    "verifications": 50,
+    "events": 500,
+    "feedback": 200,
+    "investigations": 50,
+}
 
 
 def to_row(row: DictRow) -> IncidentRow:
@@ -113,8 +123,18 @@ class ReadIncidents(Reader):
             events=tuple(IncidentEvent(**row) for row in reversed(parts["events"])),
             feedback=tuple(Feedback(**row) for row in reversed(parts["feedback"])),
             similar=tuple(similar),
+            investigations=tuple(Investigation(**row) for row in parts["investigations"]),
             cut=hidden,
         )
+
+    async def investigations(self, project: str, incident_id: str) -> list[Investigation]:
+        async with self._read() as session:
+            rows = await session.rows(
+                f"SELECT {INVESTIGATION}, run FROM investigations WHERE project = %s AND incident_id = %s "
+                "ORDER BY wanted_at DESC, id DESC LIMIT 50",
+                (project, incident_id),
+            )
+        return [Investigation(**row) for row in rows]
 
     async def similar(self, project: str, incident_id: str, limit: int = 10) -> list[SimilarIncident]:
         check_limit(limit)
@@ -139,6 +159,10 @@ PARTS = {
         "started_at, seq",
     ),
     "events": (f"SELECT {EVENT} FROM events WHERE project = %s AND incident_id = %s", "at DESC, seq DESC"),
+    "investigations": (
+        f"SELECT {INVESTIGATION} FROM investigations WHERE project = %s AND incident_id = %s",
+        "wanted_at DESC, id DESC",
+    ),
     "feedback": (f"SELECT {FEEDBACK} FROM feedback WHERE project = %s AND incident_id = %s", "at DESC, seq DESC"),
 }
 
