@@ -7,7 +7,10 @@ from importlib import import_module
 from .section import Context, Section
 
 # name -> the module whose `evaluate(context)` gives its section
-EVALUATIONS: dict[str, str] = {}
+EVALUATIONS: dict[str, str] = {
+    "grounding": "incidentlens.evals.grounding",
+    "injection": "incidentlens.evals.injection",
+}
 
 
 def evaluate(name: str, context: Context) -> Section:
