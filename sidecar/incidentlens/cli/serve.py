@@ -29,6 +29,10 @@ def serve(config: Path = CONFIG) -> None:
     from .opening import open_config
 
     loaded = open_config(config)
+    if any(project.model is not None for project in loaded.projects.values()):
+        from incidentlens.investigation import tracing
+
+        tracing.start()
     modes = ", ".join(f"{name} ({project.policy.mode})" for name, project in loaded.projects.items())
     talk.print(f"projects: {modes}", markup=False)
     try:
