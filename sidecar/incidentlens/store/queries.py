@@ -26,6 +26,7 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import ActionKind, Disposition, Level, Outcome, Severity, Status
 
+from .base import PatternUse, Quarantined
 from .paging import Page
 
 
@@ -299,3 +300,15 @@ class Queries(Protocol):
         ...
 
     async def outbox_state(self, project: str) -> OutboxState: ...
+
+    async def list_quarantined(self, project: str, *, limit: int = 50, cursor: str | None = None) -> Page[Quarantined]:
+        """Records that made a stage raise, the latest first."""
+        ...
+
+    async def count_quarantined(self) -> dict[str, int]:
+        """By project, those that have any."""
+        ...
+
+    async def pattern_uses(self, project: str) -> list[PatternUse]:
+        """Of the runbooks that are configured, by runbook and pattern."""
+        ...
