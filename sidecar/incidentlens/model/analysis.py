@@ -61,6 +61,15 @@ class RunbookMatch(Value):
     problem_id: str = ""  # the problem of the incident it fits best
 
 
+class PatternUse(Value):
+    """One pattern of a runbook and when it last matched; times in ns."""
+
+    runbook_id: str
+    pattern: str
+    since: int  # since when it has been looked for
+    last_matched_at: int | None = None
+
+
 class Analysis(Value):
     """The conclusion: `source` says whether a runbook, the rules or a model made it."""
 

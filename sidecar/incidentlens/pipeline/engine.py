@@ -205,7 +205,7 @@ class Engine:
     async def _remember(self, tx: Transaction) -> Memory:
         generation = await generation_of(tx)
         if self._memory is None or self._memory.generation != generation:
-            self._memory = await remember(tx, self.project, generation, self._run)
+            self._memory = await remember(tx, self.project, generation, self._run, self._clock.now())
         return self._memory
 
     async def _tick(self, tx: Transaction, memory: Memory, intake: Intake, aside: Aside) -> TickReport:

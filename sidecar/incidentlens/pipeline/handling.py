@@ -30,6 +30,7 @@ from .contexts import analysis_context, evidence_context, history_of
 from .digest import flush_digest
 from .minutes import Minutes
 from .offloop import Run, here
+from .patterns import Patterns
 from .report import TickReport
 from .situation import Situation
 from .timeline import Timeline, action_text, analysed_text, decided_text, watched_text, what_happened
@@ -49,11 +50,13 @@ class Handling:
         self._analyst = Analyst(self._matcher)
         self._actor = Actor(project.templates)
         self._timeline = Timeline(project)
+        self._patterns = Patterns(self._matcher, run)
         self.minutes = Minutes()
 
     def forget(self) -> None:
         """A tick failed: what was counted in it is counted again."""
         self.minutes.forget()
+        self._patterns.forget()
 
     async def handle(
         self,
@@ -105,6 +108,7 @@ class Handling:
             await self._timeline.add(tx, incident, events)
             return incident
         why = needs_analysis(incident, before, self.project.policy.reanalyse_at)
+        await self._patterns.note(tx, incident, situation.now, anew=why is not None)
         if why is None:
             if before is not None and before.analysed_count:
                 # What was decided holds until the next analysis, whatever grouping now makes of the counts.

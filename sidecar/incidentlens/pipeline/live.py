@@ -70,7 +70,7 @@ class ProjectRunner:
         self.health = Health()
         self._store = store
         self._clock = clock
-        self._questions = Questions(project, client or LokiClient(project.loki))
+        self._questions = Questions(project, client)
         self.engine = Engine(project, store, clock)
         self._turn = asyncio.Lock()
         self._next: Project | None = None

@@ -66,8 +66,9 @@ class Memory:
         self.seen = {found: ts for found, ts in self.seen.items() if ts >= edge or any(a <= ts <= b for a, b in keep)}
 
 
-async def remember(tx: Transaction, project: Project, generation: int, run: Run) -> Memory:
-    """Read everything from the store."""
+async def remember(tx: Transaction, project: Project, generation: int, run: Run, now: int) -> Memory:
+    """Read everything from the store, and tell it at `now` (ns) which patterns the runbooks have."""
+    await tx.know_patterns(((book.id, pattern) for book in project.runbooks for pattern in book.patterns), now)
     config = project.config
     templates, state = await tx.templates(), await tx.detector_state()
     cursors = {query.name: await tx.cursor(query.name) for query in project.queries}

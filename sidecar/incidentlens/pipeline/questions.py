@@ -27,9 +27,9 @@ _MILLISECOND = SECOND // 1000
 class Questions:
     """One project's Loki, asked by the project's configuration."""
 
-    def __init__(self, project: Project, client: LokiClient) -> None:
+    def __init__(self, project: Project, client: LokiClient | None = None) -> None:
         self.project = project
-        self._client = client
+        self._client = client or LokiClient(project.loki)
 
     async def close(self) -> None:
         await self._client.close()

@@ -68,15 +68,6 @@ class Quarantined(Value):
     at: int
 
 
-class PatternUse(Value):
-    """One pattern of a runbook and when it last matched; times in ns."""
-
-    runbook: str
-    pattern: str
-    since: int  # since when it has been looked for
-    last_matched_at: int | None
-
-
 class Pruned(Value):
     """How many rows `Store.prune` removed."""
 

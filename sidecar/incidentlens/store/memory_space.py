@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.analysis import Analysis, EvidenceItem, PatternUse
 from incidentlens.model.decisions import (
     Action,
     Alert,
@@ -20,7 +20,7 @@ from incidentlens.model.decisions import (
 from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import Template
 
-from .base import PatternUse, Quarantined, Region
+from .base import Quarantined, Region
 
 K = TypeVar("K")
 V = TypeVar("V")

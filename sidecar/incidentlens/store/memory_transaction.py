@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.analysis import Analysis, EvidenceItem, PatternUse
 from incidentlens.model.clock import HOUR, SECOND
 from incidentlens.model.decisions import (
     Action,
@@ -22,7 +22,7 @@ from incidentlens.model.signatures import SignatureCount, Template
 
 from . import checks
 from .alerts import changed_state
-from .base import IncidentLine, PatternUse, Pruned, Quarantined, Region
+from .base import IncidentLine, Pruned, Quarantined, Region
 from .memory_space import Space, Undo
 from .text import clean
 
@@ -143,7 +143,7 @@ class MemoryTransaction:
         for pair in known.keys() - wanted:
             self._undo.drop(known, pair)
         for runbook, pattern in wanted - known.keys():
-            use = PatternUse(runbook=runbook, pattern=pattern, since=at, last_matched_at=None)
+            use = PatternUse(runbook_id=runbook, pattern=pattern, since=at)
             self._undo.put(known, (runbook, pattern), use)
 
     async def patterns_matched(self, patterns: Iterable[tuple[str, str]], at: int) -> None:

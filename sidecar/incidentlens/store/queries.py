@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
-from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.analysis import Analysis, EvidenceItem, PatternUse
 from incidentlens.model.base import Value
 from incidentlens.model.decisions import (
     Action,
@@ -26,7 +26,7 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import ActionKind, Disposition, Level, Outcome, Severity, Status
 
-from .base import PatternUse, Quarantined
+from .base import Quarantined
 from .paging import Page
 
 

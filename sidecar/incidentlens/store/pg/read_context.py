@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from psycopg.rows import DictRow
 
+from incidentlens.model.analysis import PatternUse
 from incidentlens.model.decisions import Action, Deploy, IncidentEvent, Maintenance
 from incidentlens.model.terms import ActionKind
-from incidentlens.store.base import PatternUse, Quarantined
+from incidentlens.store.base import Quarantined
 from incidentlens.store.paging import Page, check_limit, cut, decode, encode, list_key
 from incidentlens.store.queries import ActionRow, OutboxState
 
@@ -127,7 +128,7 @@ class ReadContext(Reader):
     async def pattern_uses(self, project: str) -> list[PatternUse]:
         async with self._read() as session:
             rows = await session.rows(
-                "SELECT runbook, pattern, since, last_matched_at FROM pattern_uses WHERE project = %s "
+                "SELECT runbook AS runbook_id, pattern, since, last_matched_at FROM pattern_uses WHERE project = %s "
                 'ORDER BY runbook COLLATE "C", pattern COLLATE "C"',
                 (project,),
             )
