@@ -79,9 +79,7 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
                 outcomes=entry.outcomes if entry else {},
                 feedback=entry.feedback if entry else {},
                 reopened=entry.reopened if entry else 0,
-                pattern_matches={
-                    text: matched.get(name, {}).get(text) for text in (runbook.patterns if runbook else ())
-                },
+                pattern_matches=matched.get(name, {}),
                 hints=tuple(said.get(name, ())),
             )
         )

@@ -118,7 +118,7 @@ class Engine:
                 memory = await self._remember(tx)
                 await self._learn(tx, memory, lines, cursors or {}, keep, aside)
                 await self._advanced(tx, memory)
-            return aside.height
+            return len(aside.parts)
 
         return await self._without_what_raises(once, lines)
 

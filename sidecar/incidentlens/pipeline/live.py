@@ -37,6 +37,8 @@ OnTick = Callable[[TickReport], Awaitable[None]]
 # One run takes at most this many steps of catching up, so that other projects get their turn.
 _STEPS_A_RUN = 20
 _GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
+# Where a stage raises at more records than can be found one by one, less is read at once, down to this.
+_LEAST_RECORDS = 1_000
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
 
@@ -74,6 +76,7 @@ class ProjectRunner:
         self.engine = Engine(project, store, clock)
         self._turn = asyncio.Lock()
         self._next: Project | None = None
+        self._at_once: int | None = None
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -122,6 +125,7 @@ class ProjectRunner:
             self._ill(error)
         except Exception as error:
             log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
+            self._at_once = max(_LEAST_RECORDS, self._bound // 8)
             self._ill(error)
 
     def replace(self, project: Project) -> None:
@@ -183,9 +187,17 @@ class ProjectRunner:
             raise problems[0]
         return catching_up or stale
 
+    @property
+    def _bound(self) -> int:
+        """How many records of a query one tick takes in."""
+        most = self.project.config.max_records_per_tick
+        return most if self._at_once is None else min(most, self._at_once)
+
     async def _ticked(self, intake: Intake, report: TickReport, now: int, lag: int) -> None:
         self.health.cursors.update(intake.cursors)
         self.health.last_tick = now
+        if self._at_once is not None:
+            self._at_once = None if self._at_once > self.project.config.max_records_per_tick else 2 * self._at_once
         self.health.records += report.records
         self._put_aside(report.quarantined)
         metrics.observe_tick(self.project.name, report, lag)
@@ -248,7 +260,7 @@ class ProjectRunner:
             log.warning("%s: too much to learn from all; nothing of %s to %s", self.project.name, utc(until), utc(end))
 
     async def _fetch(self, query: Query, span: Span, after: int) -> tuple[list[pl.DataFrame], int]:
-        frames, reached, cut = await self._questions.fetch(query, span, after)
+        frames, reached, cut = await self._questions.fetch(query, span, after, self._bound)
         self.health.cut += cut
         return frames, reached
 

@@ -41,16 +41,15 @@ class Questions:
             self._client = LokiClient(project.loki)
         self.project = project
 
-    async def fetch(self, query: Query, span: Span, after: int) -> tuple[list[pl.DataFrame], int, int]:
+    async def fetch(self, query: Query, span: Span, after: int, bound: int) -> tuple[list[pl.DataFrame], int, int]:
         """The span's frames, where the query then stands, and how many records could not be read.
 
-        It stands earlier than the span's end where the bound was met. Raises LokiError.
+        It stands earlier than the span's end where `bound` records were met. Raises LokiError.
 
         What lies before `after` is the overlap and does not count for the bound.
         """
         window = Window(self._client, query.logql, self.project.config.service_label, self.project.page_limit)
         frames, rows, cursor = [], 0, span.cursor
-        bound = self.project.config.max_records_per_tick
         async for frame in window.read(span.start, span.end):
             frames.append(frame)
             newest = int(frame["ts"][-1])
