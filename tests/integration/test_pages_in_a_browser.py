@@ -27,7 +27,15 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no chromium; apt-get install chromium"),
 ]
 
-PATHS = ("/", "/incidents/i1", "/signatures", f"/signatures/{quote(POOL, safe='')}", "/runbooks", "/planned", "/quarantine")
+PATHS = (
+    "/",
+    "/incidents/i1",
+    "/signatures",
+    f"/signatures/{quote(POOL, safe='')}",
+    "/runbooks",
+    "/planned",
+    "/quarantine",
+)
 WAIT = 15_000  # ms; a machine that does much else is slow
 
 

@@ -11,8 +11,10 @@ import pytest
 from api_app import BASE, SHOP_EDITOR, SHOP_VIEWER, Api
 from builders import T0, make_evidence, make_problem, make_sample, make_verification
 from incidentlens.api.auth import COOKIE, to_cookie
+from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Deploy
 from incidentlens.model.terms import Outcome, Status
+from incidentlens.store.base import Quarantined
 from incidents_in_store import POOL, put
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{7*7}}\u202egnp.exe\x00\x1b[31m"
@@ -61,7 +63,8 @@ async def html(client: httpx.AsyncClient, path: str, status: int = 200) -> str:
     return answer.text
 
 
-PAGES = ["/", "/incidents/i1", "/signatures", f"/signatures/{POOL}".replace("#", "%23"), "/runbooks", "/planned", "/quarantine"]
+PAGES = ["/", "/incidents/i1", "/signatures", f"/signatures/{POOL}".replace("#", "%23"), "/runbooks"]
+PAGES += ["/planned", "/quarantine"]
 
 
 async def test_every_page_is_whole_and_needs_nothing_from_elsewhere(open_api: Api, local: httpx.AsyncClient) -> None:
@@ -304,8 +307,7 @@ async def test_a_wrong_plan_is_answered_with_a_page_that_says_what_to_do(local: 
     ):
         answer = await local.post(f"/planned/{path}", data=fields, headers=SAME)
         assert answer.status_code in (400, 422), (path, fields)
-        assert said in Tags(answer.text).text if hasattr(Tags, "text") else said in answer.text, (path, fields)
-    assert (await local.post("/planned/maintenance", data={"minutes": "5"})).status_code in (303, 403)
+        assert said in answer.text, (path, fields)
     foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
     assert (await local.post("/planned/maintenance", data={"minutes": "5"}, headers=foreign)).status_code == 403
 

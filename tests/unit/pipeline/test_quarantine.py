@@ -66,7 +66,9 @@ async def test_fifty_bad_lines_of_a_thousand_are_found_one_by_one():
     assert good.height == 950
 
 
-@pytest.mark.parametrize(("number", "bad"), [(1_000, range(1_000)), (150, range(20, 150)), (50_000, range(0, 50_000, 250))])
+@pytest.mark.parametrize(
+    ("number", "bad"), [(1_000, range(1_000)), (150, range(20, 150)), (50_000, range(0, 50_000, 250))]
+)
 async def test_where_too_many_lines_raise_the_search_gives_up_and_puts_none_aside(number, bad):
     stage, whole = Stage(bad), lines(number)
     good, aside = await search(stage, whole)
