@@ -14,6 +14,7 @@ from incidentlens.api.params import Cursor
 from incidentlens.api.routes.context import DeployBody, MaintenanceBody, announce_deploy, announce_maintenance
 from incidentlens.api.routes.persons import Body
 from incidentlens.store.base import NotFound
+from incidentlens.store.paging import MAX_LIMIT
 
 from .forms import Asked as Sent
 from .forms import Form, field
@@ -75,12 +76,15 @@ async def add_maintenance(asked: Sent, form: Form) -> RedirectResponse:
 async def end_maintenance(asked: Sent, window_id: Annotated[str, Path(max_length=200)]) -> RedirectResponse:
     """One that holds ends now and stays in the list of what is over; one that has not begun is taken away."""
     project = asked.principal.project.name
+    found = await asked.services.queries.list_maintenance(project, now=asked.now, limit=MAX_LIMIT)
+    window = next((window for window in found.items if window.id == window_id), None)
+    if window is None:
+        raise NotFound(f"no maintenance window {window_id[:80]!r} holds or is to come in project {project}")
     async with asked.services.store.transaction(project) as tx:
-        window = next((found for found in await tx.maintenance(asked.now) if found.id == window_id), None)
-        if window is not None and window.starts_at < asked.now:
+        if window.starts_at < asked.now:
             await tx.add_maintenance(window.model_copy(update={"ends_at": asked.now}))
-        elif not await tx.delete_maintenance(window_id):
-            raise NotFound(f"there is no maintenance window {window_id[:80]!r} in project {project}")
+        else:
+            await tx.delete_maintenance(window_id)
     return _back(asked, "ended")
 
 
