@@ -1,6 +1,8 @@
 """A sidecar as a program, on a clock of its own, to be killed at any moment: see test_live_killed.py.
 
-    python killed_sidecar.py DATABASE LOKI START END
+    python killed_sidecar.py DATABASE LOKI START END [POISON]
+
+A stage raises where a line has the text POISON.
 
 The clock stands in the store: it goes on where the last tick that was kept has ended, five seconds a tick.
 """
@@ -13,15 +15,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from incidentlens.config.loader import Loaded, Query
 from incidentlens.intake.loki import LokiSettings
 from incidentlens.model.clock import SECOND, ManualClock
 from incidentlens.pipeline.live import ProjectRunner
 from incidentlens.publish.publisher import Publisher
+from incidentlens.signatures import Catalogue
 from incidentlens.store.postgres import PostgresStore
 from running import NAME, make_project
 
 TICK = 5 * SECOND
+
+
+def poisoned(text: str) -> None:
+    """From now on signatures raise where a line has that text."""
+    sign = Catalogue.sign
+
+    def broken(self: Catalogue, events: pl.DataFrame) -> pl.DataFrame:
+        if events["line"].str.contains(text, literal=True).any():
+            raise ZeroDivisionError("a defect")
+        return sign(self, events)
+
+    Catalogue.sign = broken  # type: ignore[method-assign]
 
 
 async def run(database: str, loki: str, start: int, end: int) -> None:
@@ -53,4 +70,6 @@ async def run(database: str, loki: str, start: int, end: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[5:]:
+        poisoned(sys.argv[5])
     asyncio.run(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

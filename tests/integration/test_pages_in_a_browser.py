@@ -27,7 +27,15 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no chromium; apt-get install chromium"),
 ]
 
-PATHS = ("/", "/incidents/i1", "/signatures", f"/signatures/{quote(POOL, safe='')}", "/runbooks")
+PATHS = (
+    "/",
+    "/incidents/i1",
+    "/signatures",
+    f"/signatures/{quote(POOL, safe='')}",
+    "/runbooks",
+    "/planned",
+    "/quarantine",
+)
 WAIT = 15_000  # ms; a machine that does much else is slow
 
 
@@ -168,6 +176,21 @@ async def test_everything_works_without_a_script(site: Site) -> None:
     await page.get_by_role("button", name="Re-open").click()
     await page.get_by_role("button", name="Close").wait_for()
     assert await page.locator("noscript").count() >= 1
+
+
+async def test_maintenance_is_announced_and_ended_without_a_script_on_a_phone(site: Site) -> None:
+    page = await site.page(400, script=False)
+    await page.goto(site.url + "/planned")
+    await page.get_by_label("Services").fill("db")
+    await page.get_by_label("Minutes", exact=True).fill("30")
+    await page.get_by_role("button", name="Announce maintenance").click()
+    await page.get_by_text("tell nobody.").wait_for()
+    await page.get_by_role("button", name="Call it off").click()
+    await page.get_by_text("None holds").wait_for()
+    await page.get_by_label("Service", exact=True).fill("payment")
+    await page.get_by_label("Version").fill("v7")
+    await page.get_by_role("button", name="Announce a deploy").click()
+    await page.get_by_text("v7").wait_for()
 
 
 async def test_a_citation_leads_to_its_line_even_in_a_closed_part(site: Site) -> None:

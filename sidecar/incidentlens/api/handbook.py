@@ -29,6 +29,7 @@ class RunbookUse(Value):
     outcomes: dict[Outcome, int]
     feedback: dict[str, int]  # by verdict
     reopened: int
+    pattern_matches: dict[str, int | None]  # when each pattern last matched (ns); None: not since it is looked for
     hints: tuple[str, ...]
 
 
@@ -48,8 +49,12 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
         )
         for end in ends
     ]
+    patterns = await queries.pattern_uses(project.name)
+    matched: dict[str, dict[str, int | None]] = {}
+    for pattern in patterns:
+        matched.setdefault(pattern.runbook_id, {})[pattern.pattern] = pattern.last_matched_at
     said: dict[str, list[str]] = {}
-    for hint in hints(outcomes, (), now):
+    for hint in hints(outcomes, [pattern for pattern in patterns if pattern.runbook_id in known], now):
         said.setdefault(hint.runbook_id, []).append(hint.text)
     total = sum(entry.matches for entry in stats.values())
     uses = []
@@ -74,6 +79,7 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
                 outcomes=entry.outcomes if entry else {},
                 feedback=entry.feedback if entry else {},
                 reopened=entry.reopened if entry else 0,
+                pattern_matches=matched.get(name, {}),
                 hints=tuple(said.get(name, ())),
             )
         )

@@ -71,6 +71,15 @@ class Deterministic(Value):
     confidence: float = Field(ge=0, le=1)
 
 
+class PatternUse(Value):
+    """One pattern of a runbook and when it last matched; times in ns."""
+
+    runbook_id: str
+    pattern: str
+    since: int  # since when it has been looked for
+    last_matched_at: int | None = None
+
+
 class Analysis(Value):
     """The conclusion: `source` says whether a runbook, the rules or a model made it."""
 

@@ -1,54 +1,41 @@
 """One tick: records in, and everything that follows from them written in one transaction with the cursors.
 
-What is kept in memory (the reader's formats, the catalogue, the detector) can be thrown away at any moment: it is read
-from the store again when another sidecar ticked in between, or when a tick failed half-way.
+What is kept in memory (`memory`) is read from the store again when another sidecar ticked in between, or when a tick
+failed half-way. A record that makes a stage raise is put aside (`quarantine`), and the tick done without it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import polars as pl
 
 from incidentlens.config.loader import Project
-from incidentlens.detection import DetectionContext, DetectionSettings, Detector
-from incidentlens.incidents import GroupingSettings, group
-from incidentlens.intake.reading import EventReader
+from incidentlens.incidents import group
 from incidentlens.model.analysis import Analysis
-from incidentlens.model.clock import HOUR, MINUTE, SECOND, Clock
+from incidentlens.model.clock import Clock
 from incidentlens.model.decisions import Alert, Verification
 from incidentlens.model.incidents import Problem
-from incidentlens.model.records import record_id
-from incidentlens.model.signatures import SignatureCount
-from incidentlens.model.terms import Mode
-from incidentlens.signatures import Catalogue
-from incidentlens.store.base import Store, Transaction
+from incidentlens.model.signatures import SignatureCount, Template
+from incidentlens.store.base import Quarantined, Store, Transaction
 
 from .handling import Handling
+from .memory import LEARNT, NEWEST, Memory, generation_of, outdate, remember
+from .offloop import Run, beside
+from .overlap import hold_back, may_hold_back, unseen, with_ids
+from .quarantine import Aside, is_defect, search
 from .report import TickReport
-from .situation import Situation
+from .situation import Situation, detection_context, grouping_settings, read_situation
 
-# Cursor rows that are not a query's: `@` cannot begin a query's name.
-_GENERATION = "@generation"
-_NEWEST = "@newest"  # time of the newest record taken in
-LEARNT = "@learnt:"  # up to where a new query has been learnt from
-_TAIL = 1 * SECOND
-_FRAGMENT = SECOND // 10  # lines of one event are nearer to each other than this
-# Queries further apart than this no longer share what was seen, so that one that is refused for days costs nothing.
-APART = 15 * MINUTE
+T = TypeVar("T")
+
 _MAX_SERVICE = 200  # characters
 # New problems that one tick takes up; fewer where so many incidents are active already, but always some.
 _MOST_NEW, _LEAST_NEW, _MOST_ACTIVE = 200, 20, 1000
-# Ended incidents are looked at for likeness this far back.
-_SIMILAR = 24 * HOUR
-
-
-async def outdate(tx: Transaction) -> None:
-    """For whoever else changes what an engine remembers of its project (its templates): it reads them anew."""
-    await tx.set_cursor(_GENERATION, (await tx.cursor(_GENERATION) or 0) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +48,8 @@ class Intake:
     alerts: Sequence[Alert] = ()
     # Where the queries stood when the lines were read: a tick that finds them elsewhere takes in nothing.
     since: Mapping[str, int] = field(default_factory=dict)
-    whole: bool = True  # the overlap was read too, so an event at the end may wait for the rest of its lines
     # What Loki counted for each verification that was asked about; None: count the tick's own records instead.
     counts: Mapping[str, int | None] | None = None
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What a project's stages remember between ticks, all of it out of the store."""
-
-    generation: int
-    reader: EventReader
-    catalogue: Catalogue
-    detector: Detector
-    seen: dict[str, int]  # record id: ts, of the overlap
-    cursors: dict[str, int]
-    newest: int | None
-    first_seen: dict[str, int]  # service: ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,43 +61,102 @@ class Position:
     newest: int | None
 
 
-class Engine:
-    """Runs the stages for one project. Not for concurrent calls: the caller takes turns."""
+class _TakenBack(Exception):
+    """Ends a trial: nothing of its transaction is kept."""
 
-    def __init__(self, project: Project, store: Store, clock: Clock) -> None:
+
+class Engine:
+    """Runs the stages for one project. Not for concurrent calls: the caller takes turns.
+
+    `run` says where the stages compute: beside the event loop, or `here`.
+    """
+
+    def __init__(self, project: Project, store: Store, clock: Clock, run: Run = beside) -> None:
         self.store = store
         self._clock = clock
-        self._memory: _Memory | None = None
+        self._run = run
+        self._memory: Memory | None = None
         self.project = project
-        self.handling = Handling(project)
+        self.handling = Handling(project, run)
 
     def configure(self, project: Project) -> None:
         """A changed configuration, used from the next tick on."""
         self.project = project
-        self.handling = Handling(project)
+        self.handling = Handling(project, self._run)
         self._memory = None
 
     async def tick(self, intake: Intake) -> TickReport:
         """Take in `intake`. Raises StoreError with nothing written; then the same intake may be given again.
 
-        Where another sidecar has moved a cursor meanwhile, nothing is written and the report says `stale`.
+        Where another sidecar has moved a cursor meanwhile, nothing is written and the report says `stale`. Anything
+        else is raised only where it is no record's fault.
         """
         began = time.perf_counter()
-        async with self._turn() as tx:
-            if await self._moved(tx, intake.since):
-                return TickReport(until=intake.until, stale=True)
-            memory = await self._remember(tx)
-            report = await self._tick(tx, memory, intake)
-            await self._advanced(tx, memory)
+
+        async def once(lines: pl.DataFrame, aside: Aside, keep: bool) -> TickReport:
+            async with self._turn(keep) as tx:
+                if await self._moved(tx, intake.since):
+                    return TickReport(until=intake.until, stale=True)
+                memory = await self._remember(tx)
+                report = await self._tick(tx, memory, replace(intake, lines=lines), aside)
+                await self._advanced(tx, memory)
+            return report
+
+        report = await self._without_what_raises(once, intake.lines)
         report.seconds = time.perf_counter() - began
         return report
 
+    async def learn(self, lines: pl.DataFrame, cursors: Mapping[str, int] | None = None, keep: int = 0) -> int:
+        """Take `lines` (LINES) into the baseline: nothing is found in them and nothing is told. How many were put
+        aside because they made a stage raise.
+
+        `cursors` move with it, so that learning goes on where it was broken off. Records from `keep` (ns) on are
+        remembered as seen: the first tick's overlap will bring them again.
+        """
+
+        async def once(lines: pl.DataFrame, aside: Aside, keep_it: bool) -> int:
+            async with self._turn(keep_it) as tx:
+                memory = await self._remember(tx)
+                await self._learn(tx, memory, lines, cursors or {}, keep, aside)
+                await self._advanced(tx, memory)
+            return len(aside.parts)
+
+        return await self._without_what_raises(once, lines)
+
+    async def _without_what_raises(
+        self, once: Callable[[pl.DataFrame, Aside, bool], Awaitable[T]], lines: pl.DataFrame
+    ) -> T:
+        """Do it `once`; where a record makes a stage raise, again without that record."""
+        try:
+            return await once(lines, Aside(), True)
+        except BaseException as error:
+            if not is_defect(error):
+                raise
+
+            async def trial(part: pl.DataFrame) -> BaseException | None:
+                try:
+                    await once(part, Aside(), False)
+                except _TakenBack:
+                    return None
+                except BaseException as error:
+                    if not is_defect(error):
+                        raise
+                    return error
+                return None
+
+            rest, aside = await search(trial, lines)
+            if not aside.parts:
+                raise
+        return await once(rest, aside, True)
+
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[Transaction]:
+    async def _turn(self, keep: bool = True) -> AsyncIterator[Transaction]:
         """A transaction; where it fails the stages have moved on and the store has not, so they are forgotten."""
         try:
             async with self.store.transaction(self.project.name) as tx:
                 yield tx
+                if not keep:
+                    raise _TakenBack
         except BaseException:
             self._memory = None
             self.handling.forget()
@@ -139,9 +170,9 @@ class Engine:
         return False
 
     @staticmethod
-    async def _advanced(tx: Transaction, memory: _Memory) -> None:
+    async def _advanced(tx: Transaction, memory: Memory) -> None:
         memory.generation += 1
-        await tx.set_cursor(_GENERATION, memory.generation)
+        await outdate(tx, memory.generation)
 
     async def position(self) -> Position:
         """Where the project's queries stand in the store."""
@@ -152,42 +183,20 @@ class Engine:
             return Position(
                 cursors={name: cursor for name, cursor in at.items() if cursor is not None},
                 learnt={name: cursor for name, cursor in learnt.items() if cursor is not None},
-                newest=await tx.cursor(_NEWEST),
+                newest=await tx.cursor(NEWEST),
             )
 
     async def sign(self, lines: pl.DataFrame) -> pl.DataFrame:
         """Read and sign `lines` (LINES) in one go, for replay: the stages after it follow slice by slice."""
         async with self.store.transaction(self.project.name) as tx:
             memory = await self._remember(tx)
-        return memory.catalogue.sign(memory.reader.read(_bounded(lines)))
+        return await self._run(_sign, memory, lines)
 
     async def replay(self, signed: pl.DataFrame, intake: Intake) -> TickReport:
         """The stages from detection on, over a slice that `sign` gave."""
         report = TickReport(until=intake.until)
         async with self.store.transaction(self.project.name) as tx:
             return await self._advance(tx, await self._remember(tx), signed, intake, report)
-
-    async def learn(self, lines: pl.DataFrame, cursors: Mapping[str, int] | None = None, keep: int = 0) -> None:
-        """Take `lines` (LINES) into the baseline: nothing is found in them and nothing is told.
-
-        `cursors` move with it, so that learning goes on where it was broken off. Records from `keep` (ns) on are
-        remembered as seen: the first tick's overlap will bring them again.
-        """
-        async with self._turn() as tx:
-            memory = await self._remember(tx)
-            if cursors:
-                lines = self._with_ids(lines).unique("id", keep="first", maintain_order=True)
-                recent = lines.filter(pl.col("ts") >= keep)
-                lines = lines.drop("id")
-                memory.cursors.update({name: at for name, at in cursors.items() if not name.startswith("@")})
-                await self._remember_seen(tx, memory, recent, min(keep, self._edge(memory, keep)))
-            signed = memory.catalogue.sign(memory.reader.read(lines))
-            memory.detector.learn(signed)
-            await self._save_services(tx, memory, signed)
-            await self._save_stages(tx, memory, memory.detector.counts())
-            for name, at in (cursors or {}).items():
-                await tx.set_cursor(name, at)
-            await self._advanced(tx, memory)
 
     async def conclude(self, incident_id: str, concluded: Callable[[Analysis], Analysis], text: str) -> bool:
         """Put a model's analysis in the place of the latest one and decide anew; False where it comes too late.
@@ -200,7 +209,7 @@ class Engine:
             latest = await tx.latest_analysis(incident_id)
             if incident is None or latest is None or not incident.status.active or latest.source == "runbook":
                 return False
-            situation = await self._situation(tx, memory, self._clock.now())
+            situation = await read_situation(tx, self.project, memory.first_seen, self._clock.now())
             await self.handling.conclude(tx, incident, concluded(latest), text, situation)
         return True
 
@@ -209,145 +218,64 @@ class Engine:
         async with self.store.transaction(self.project.name) as tx:
             return await tx.open_verifications()
 
-    async def _remember(self, tx: Transaction) -> _Memory:
-        generation = await tx.cursor(_GENERATION) or 0
-        if self._memory is not None and self._memory.generation == generation:
-            return self._memory
-        config = self.project.config
-        self._memory = _Memory(
-            generation=generation,
-            reader=EventReader(),
-            catalogue=Catalogue(await tx.templates(), self.project.rules, max_templates=config.max_signatures),
-            detector=Detector(DetectionSettings(window=config.window), await tx.detector_state()),
-            seen={},
-            cursors={},
-            newest=await tx.cursor(_NEWEST),
-            first_seen=await tx.service_first_seen({}),
-        )
-        for query in self.project.queries:
-            cursor = await tx.cursor(query.name)
-            if cursor is not None:
-                self._memory.cursors[query.name] = cursor
-        if self._memory.cursors:
-            edge = self._edge(self._memory)
-            self._memory.seen = dict.fromkeys(await tx.seen(edge), max(self._memory.cursors.values()))
+    async def _remember(self, tx: Transaction) -> Memory:
+        generation = await generation_of(tx)
+        if self._memory is None or self._memory.generation != generation:
+            self._memory = await remember(tx, self.project, generation, self._run, self._clock.now())
         return self._memory
 
-    async def _tick(self, tx: Transaction, memory: _Memory, intake: Intake) -> TickReport:
+    async def _tick(self, tx: Transaction, memory: Memory, intake: Intake, aside: Aside) -> TickReport:
         report = TickReport(until=intake.until)
-        lines = self._unseen(memory, intake, report)
-        events = memory.reader.read(_bounded(lines.drop("id")))
-        if intake.whole:
-            lines, events = self._hold_back(lines, events, intake)
-        signed = memory.catalogue.sign(events)
+        overlap = self.project.config.overlap
+        lines, signed = await self._run(_take_in, memory, intake, overlap, report)
         memory.cursors.update(intake.cursors)
+        lines = await self._put_aside(tx, memory, lines, aside, report)
         past = lines.filter(pl.col("ts") <= intake.until)
         if past.height:
             memory.newest = max(memory.newest or 0, int(past["ts"][-1]))
-            await tx.set_cursor(_NEWEST, memory.newest)
-        await self._remember_seen(tx, memory, lines, self._edge(memory, intake.until))
+            await tx.set_cursor(NEWEST, memory.newest)
+        await self._remember_seen(tx, memory, lines, memory.edge(overlap, intake.until))
         return await self._advance(tx, memory, signed, intake, report)
 
+    async def _learn(
+        self, tx: Transaction, memory: Memory, lines: pl.DataFrame, cursors: Mapping[str, int], keep: int, aside: Aside
+    ) -> None:
+        if cursors:
+            fresh = await self._run(unseen, lines, ())
+            lines = fresh.drop("id")
+            fresh = await self._put_aside(tx, memory, fresh, aside, TickReport(until=keep))
+            memory.cursors.update({name: at for name, at in cursors.items() if not name.startswith("@")})
+            edge = min(keep, memory.edge(self.project.config.overlap, keep))
+            await self._remember_seen(tx, memory, fresh.filter(pl.col("ts") >= keep), edge)
+        signed = await self._run(_sign, memory, lines)
+        await self._run(memory.detector.learn, signed)
+        await self._save_services(tx, memory, signed)
+        await self._save_stages(tx, memory)
+        for name, at in cursors.items():
+            await tx.set_cursor(name, at)
+
     async def _advance(
-        self, tx: Transaction, memory: _Memory, signed: pl.DataFrame, intake: Intake, report: TickReport
+        self, tx: Transaction, memory: Memory, signed: pl.DataFrame, intake: Intake, report: TickReport
     ) -> TickReport:
         """The stages from detection on, over `signed`, at `intake.until`."""
         now = intake.until
         await self._save_services(tx, memory, signed)
         await self._save_alerts(tx, intake.alerts, now)
-        situation = await self._situation(tx, memory, now)
+        situation = await read_situation(tx, self.project, memory.first_seen, now)
         report.records = signed.height
-        problems = memory.detector.observe(signed, now, self._context(memory, situation, signed))
-        counts = memory.detector.counts()
-        await self._save_stages(tx, memory, counts)
+        problems = await self._run(
+            memory.detector.observe, signed, now, detection_context(self.project, situation, signed)
+        )
+        counts = await self._save_stages(tx, memory)
         problems = self._bounded(problems, situation, report)
         report.problems = len(problems)
         report.suppressed = sum(problem.suppressed is not None for problem in problems)
-        changed = group(problems, situation.live, now, self._grouping(memory, situation))
+        settings = grouping_settings(self.project, situation, memory.catalogue)
+        changed = await self._run(group, problems, situation.live, now, settings)
         await self.handling.handle(tx, changed, signed, situation, counts, intake.counts, report)
         for query, cursor in intake.cursors.items():
             await tx.set_cursor(query, cursor)
         return report
-
-    # -- intake ----------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _with_ids(lines: pl.DataFrame) -> pl.DataFrame:
-        """The lines with what each is known by in the column `id`."""
-        ids = [record_id(stream, ts, line) for stream, ts, line in lines.select("stream", "ts", "line").iter_rows()]
-        return lines.with_columns(pl.Series("id", ids, dtype=pl.String))
-
-    def _unseen(self, memory: _Memory, intake: Intake, report: TickReport) -> pl.DataFrame:
-        """The lines that were not taken in before, in order of time, with their ids."""
-        lines = self._with_ids(intake.lines)
-        fresh = lines.unique("id", keep="first", maintain_order=True)
-        if memory.seen:
-            fresh = fresh.filter(~pl.col("id").is_in(list(memory.seen)))
-        report.duplicates = lines.height - fresh.height
-        return fresh.sort("ts", maintain_order=True)
-
-    def _hold_back(
-        self, lines: pl.DataFrame, events: pl.DataFrame, intake: Intake
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Leave an event at the very end of the span for the next tick: more lines of it may follow.
-
-        It is not remembered as seen, so the overlap brings it again, whole. Only once: then it is old enough.
-        """
-        overlap = self.project.config.overlap
-        if events.is_empty() or overlap < 2 * _TAIL:
-            return lines, events
-        again = max(intake.cursors.values(), default=intake.until) - overlap  # what is read again by every query
-        many = (pl.col("last") > pl.col("first")) | pl.col("exception").is_not_null()
-        open_ended = (
-            (pl.col("ts") > intake.until - pl.when(many).then(_TAIL).otherwise(_FRAGMENT))
-            & (pl.col("ts") < intake.until)
-            & (pl.col("ts") >= again)
-            & (pl.col("last") == pl.col("last").max().over("stream"))
-        )
-        held = events.filter(open_ended)
-        if held.is_empty():
-            return lines, events
-        ranges = held.select(pl.int_ranges("first", pl.col("last") + 1).alias("row")).explode("row")["row"]
-        streams = lines.with_row_index("row").filter(pl.col("row").is_in(ranges.to_list()))
-        keep = lines.with_row_index("row").join(streams.select("row"), on="row", how="anti").drop("row")
-        return keep, events.filter(~open_ended)
-
-    def _edge(self, memory: _Memory, until: int = 0) -> int:
-        """The time (ns) from which on records may come again: the overlap before the cursor that is furthest behind.
-
-        Not after the newest record: a clock that ran ahead has moved the cursors past records that come only now.
-        """
-        newest = max(memory.cursors.values(), default=until)
-        oldest = max(min(memory.cursors.values(), default=until), newest - APART)
-        return min(oldest, memory.newest or oldest) - self.project.config.overlap
-
-    async def _remember_seen(self, tx: Transaction, memory: _Memory, lines: pl.DataFrame, edge: int) -> None:
-        """Keep the ids from `edge` (ns) on, and forget older ones."""
-        recent = lines.filter(pl.col("ts") >= edge).select("id", "ts")
-        pairs = [(str(found), int(ts)) for found, ts in recent.iter_rows()]
-        await tx.add_seen(pairs, edge)
-        memory.seen = {found: ts for found, ts in memory.seen.items() if ts >= edge}
-        memory.seen.update(pairs)
-
-    # -- what the stages need --------------------------------------------------------------------------------------
-
-    async def _situation(self, tx: Transaction, memory: _Memory, now: int) -> Situation:
-        policy = self.project.policy
-        cooldown = round(policy.cooldown_minutes * MINUTE)
-        storm = round(2 * policy.storm.window_minutes * MINUTE) + self.project.config.catch_up_step
-        back = max(cooldown, storm, round(policy.flapping.window_minutes * MINUTE))
-        return Situation(
-            now=now,
-            live=await tx.live_incidents(now - max(cooldown, _SIMILAR)),
-            decisions=await tx.recent_decisions(now - back),
-            deploys=await tx.deploys(now - 2 * HOUR),
-            maintenance=await tx.maintenance(now),
-            # `now` lags the clock by the delay, an alert does not: one that was just sent is firing.
-            alerts=await tx.active_alerts(now + self.project.config.delay),
-            watches=await tx.open_verifications(),
-            first_seen=memory.first_seen,
-            known_services=self._configured_services(),
-        )
 
     @staticmethod
     def _bounded(problems: list[Problem], situation: Situation, report: TickReport) -> list[Problem]:
@@ -365,36 +293,33 @@ class Engine:
         report.left_out = len(left_out)
         return [problem for problem in problems if problem.id not in left_out]
 
-    def _configured_services(self) -> frozenset[str]:
-        config = self.project.config
-        called = {service for callees in config.dependencies.values() for service in callees}
-        return frozenset({*config.criticality, *config.dependencies, *config.owners, *called})
+    # -- what is kept ----------------------------------------------------------------------------------------------
 
-    def _context(self, memory: _Memory, situation: Situation, signed: pl.DataFrame) -> DetectionContext:
-        noise = signed.filter(pl.col("template").str.starts_with("noise rule: "))["signature"].unique()
-        policy = self.project.policy
-        return DetectionContext(
-            project=self.project.name,
-            known_services=situation.known_services,
-            criticality=self.project.config.criticality,
-            alerts=tuple(situation.alerts),
-            deploys=tuple(situation.deploys),
-            maintenance=tuple(situation.maintenance),
-            noise=frozenset(noise.to_list()),
-            service_first_seen=memory.first_seen,
-            learning=policy.mode is Mode.LEARN,
-            new_service_grace=round(policy.new_service_grace_minutes * MINUTE),
-            deploy_grace=round(policy.deploy_grace_minutes * MINUTE),
-        )
+    async def _remember_seen(self, tx: Transaction, memory: Memory, lines: pl.DataFrame, edge: int) -> None:
+        """Keep the ids from `edge` (ns) on and in the overlaps of queries that are behind, and forget others."""
+        keep = memory.behind(self.project.config.overlap)
+        wanted = pl.any_horizontal(pl.col("ts") >= edge, *(pl.col("ts").is_between(a, b) for a, b in keep))
+        pairs: dict[str, int] = dict(lines.filter(wanted).select("id", "ts").iter_rows())
+        await tx.add_seen(pairs.items(), edge, keep)
+        memory.remember(pairs, edge, keep)
 
-    def _grouping(self, memory: _Memory, situation: Situation) -> GroupingSettings:
-        signatures = {problem.signature for incident in situation.live for problem in incident.problems}
-        return GroupingSettings(
-            aliases={old: new for old in signatures if (new := memory.catalogue.resolve(old)) != old},
-            window=self.project.config.window,
-            cooldown=round(self.project.policy.cooldown_minutes * MINUTE),
-            dependencies=self.project.config.dependencies,
-        )
+    async def _put_aside(
+        self, tx: Transaction, memory: Memory, lines: pl.DataFrame, aside: Aside, report: TickReport
+    ) -> pl.DataFrame:
+        """Keep what is put aside; `lines` (with ids) with those among them, for they were taken in too."""
+        if not aside.parts:
+            return lines
+        parts = [(with_ids(part), error) for part, error in aside.parts]
+        known = set(memory.seen)
+        found = [
+            Quarantined(**row, error=error, at=self._clock.now())
+            for part, error in parts
+            for row in part.iter_rows(named=True)
+            if row["id"] not in known
+        ]
+        await tx.add_quarantined(found)
+        report.quarantined = len(found)
+        return pl.concat([lines, *(part for part, _ in parts)]).unique("id", keep="first").sort("ts")
 
     @staticmethod
     async def _save_alerts(tx: Transaction, alerts: Sequence[Alert], now: int) -> None:
@@ -406,7 +331,7 @@ class Engine:
             starts_at = min(alert.starts_at, began.get(alert.fingerprint, alert.starts_at))
             await tx.save_alert(alert.model_copy(update={"starts_at": starts_at}))
 
-    async def _save_services(self, tx: Transaction, memory: _Memory, signed: pl.DataFrame) -> None:
+    async def _save_services(self, tx: Transaction, memory: Memory, signed: pl.DataFrame) -> None:
         if signed.is_empty():
             return
         firsts = dict(signed.group_by("service").agg(pl.col("ts").min()).iter_rows())
@@ -414,10 +339,31 @@ class Engine:
         if unknown:
             memory.first_seen = await tx.service_first_seen(unknown)
 
-    async def _save_stages(self, tx: Transaction, memory: _Memory, counts: Sequence[SignatureCount]) -> None:
-        await tx.save_templates(memory.catalogue.changed())
+    async def _save_stages(self, tx: Transaction, memory: Memory) -> Sequence[SignatureCount]:
+        templates, counts, state = await self._run(_changes, memory)
+        await tx.save_templates(templates)
         await tx.add_counts(counts)
-        await tx.save_detector_state(memory.detector.changed_state())
+        await tx.save_detector_state(state)
+        return counts
+
+
+def _take_in(memory: Memory, intake: Intake, overlap: int, report: TickReport) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines that are new, with their ids, and the signed events they make."""
+    lines = unseen(intake.lines, memory.seen)
+    report.duplicates = intake.lines.height - lines.height
+    events = memory.reader.read(_bounded(lines.drop("id")))
+    if may_hold_back(overlap):
+        again = max(intake.cursors.values(), default=intake.until) - overlap  # what is read again by every query
+        lines, events = hold_back(lines, events, until=intake.until, again=again)
+    return lines, memory.catalogue.sign(events)
+
+
+def _sign(memory: Memory, lines: pl.DataFrame) -> pl.DataFrame:
+    return memory.catalogue.sign(memory.reader.read(_bounded(lines)))
+
+
+def _changes(memory: Memory) -> tuple[list[Template], list[SignatureCount], dict[str, bytes]]:
+    return memory.catalogue.changed(), memory.detector.counts(), memory.detector.changed_state()
 
 
 def _bounded(lines: pl.DataFrame) -> pl.DataFrame:

@@ -5,54 +5,59 @@ Everything is written through the tick's transaction; nothing is sent from here 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
-import xxhash
 
 from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext, gather
-from incidentlens.incidents import MERGED_INTO, apply_root_cause, mark_analysed, needs_analysis, root_cause
+from incidentlens.incidents import apply_root_cause, mark_analysed, needs_analysis, root_cause
 from incidentlens.investigation.wishes import wish
 from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
-from incidentlens.model.clock import MINUTE
-from incidentlens.model.decisions import Decision, IncidentEvent, Verification
+from incidentlens.model.decisions import Decision, Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
-from incidentlens.model.terms import ActionKind, Outcome, ProblemKind, Status
-from incidentlens.policy import History, RulerAlert, decide, due_again
-from incidentlens.publish.loki_events import event_payload
+from incidentlens.model.terms import ActionKind, Outcome, Status
+from incidentlens.policy import decide, due_again
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
 from incidentlens.store.base import Transaction
 from incidentlens.verification import begin, incident_query, needs_watch
 
+from .contexts import analysis_context, evidence_context, history_of
 from .digest import flush_digest
+from .minutes import Minutes
+from .offloop import Run, here
+from .patterns import Patterns
 from .report import TickReport
 from .situation import Situation
+from .timeline import Timeline, action_text, analysed_text, decided_text, watched_text, what_happened
 from .watching import look
-
-_COUNT_MINUTES = 240  # counts a minute kept for an incident's history
 
 
 class Handling:
-    """The later stages for one project. Holds no state of its own but the counts a minute of the live incidents."""
+    """The later stages for one project. Holds no state of its own but the counts a minute of the live incidents.
 
-    def __init__(self, project: Project) -> None:
+    `run` says where the stages compute.
+    """
+
+    def __init__(self, project: Project, run: Run = here) -> None:
         self.project = project
+        self._run = run
         self._matcher = Matcher(project.runbooks)
         self._analyst = Analyst(self._matcher)
         self._actor = Actor(project.templates)
-        self._sequence = 0
-        self._counts: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+        self._timeline = Timeline(project)
+        self._patterns = Patterns(self._matcher, run)
+        self.minutes = Minutes()
 
     def forget(self) -> None:
         """A tick failed: what was counted in it is counted again."""
-        self._counts.clear()
+        self.minutes.forget()
+        self._patterns.forget()
 
     async def handle(
         self,
@@ -68,7 +73,7 @@ class Handling:
 
         `watched` is what Loki counted for each verification; None counts the tick's own records instead.
         """
-        self._remember_counts(counts, situation)
+        self.minutes.add(counts, situation.live, situation.now)
         before = {incident.id: incident for incident in situation.live}
         current = dict(before)
         for incident in changed:
@@ -98,29 +103,29 @@ class Handling:
         signed: pl.DataFrame,
         situation: Situation,
     ) -> Incident:
-        events = _what_happened(incident, before, situation.now)
+        events = what_happened(incident, before, situation.now)
         if incident.status is Status.CLOSED:  # it turned out to be part of another
             await tx.save_incident(incident)
-            await self._add_events(tx, incident, events)
+            await self._timeline.add(tx, incident, events)
             return incident
         why = needs_analysis(incident, before, self.project.policy.reanalyse_at)
+        await self._patterns.note(tx, incident, situation.now, anew=why is not None)
         if why is None:
             if before is not None and before.analysed_count:
                 # What was decided holds until the next analysis, whatever grouping now makes of the counts.
                 incident = incident.model_copy(update={"severity": before.severity})
             await tx.save_incident(incident)
-            await self._add_events(tx, incident, events)
+            await self._timeline.add(tx, incident, events)
             return incident
-        cause = root_cause(
-            incident, signed, self.project.config.dependencies, situation.known_services | set(situation.first_seen)
-        )
+        known = situation.known_services | set(situation.first_seen)
+        cause = await self._run(root_cause, incident, signed, self.project.config.dependencies, known)
         incident = apply_root_cause(incident, cause)
         await tx.save_incident(incident)
-        await self._add_events(tx, incident, events)
-        bundle = gather(incident, await self._evidence_context(tx, incident, situation))
-        bundle = self._with_runbooks(bundle, situation.now)
+        await self._timeline.add(tx, incident, events)
+        known_of = await evidence_context(tx, incident, situation)
+        told = analysis_context(self.project, incident, situation, self.minutes.of(incident))
+        bundle, analysis = await self._run(self._analyse, incident, known_of, told)
         await tx.save_evidence(incident.id, bundle.items)
-        analysis = self._analyst.analyse(bundle, self._analysis_context(incident, situation))
         incident = mark_analysed(
             incident.model_copy(
                 update={
@@ -131,19 +136,9 @@ class Handling:
             )
         )
         await tx.save_analysis(incident.id, situation.now, analysis)
-        await self._add_events(
-            tx,
-            incident,
-            [
-                IncidentEvent(
-                    incident_id=incident.id,
-                    at=situation.now,
-                    kind="analysed",
-                    text=_analysed_text(analysis, incident, why),
-                    data={"source": analysis.source, "confidence": analysis.confidence, "why": why},
-                )
-            ],
-        )
+        data = {"source": analysis.source, "confidence": analysis.confidence, "why": why}
+        text = analysed_text(analysis, incident, why)
+        await self._timeline.say(tx, incident, situation.now, "analysed", text, data)
         decided = await self._decide(tx, incident, analysis, bundle, situation)
         if self.project.model is not None and analysis.source == "rules" and decided.status is not Status.SUPPRESSED:
             await tx.want_investigation(wish(incident, situation.now))
@@ -159,10 +154,13 @@ class Handling:
             "confidence": analysis.confidence,
             "model": analysis.details.get("model", {}),
         }
-        event = IncidentEvent(incident_id=incident.id, at=situation.now, kind="analysed", text=text, data=data)
-        await self._add_events(tx, incident, [event])
+        await self._timeline.say(tx, incident, situation.now, "analysed", text, data)
         bundle = Bundle(incident=incident, items=tuple(await tx.evidence(incident.id)))
         await self._decide(tx, incident, analysis, bundle, situation)
+
+    def _analyse(self, incident: Incident, known: EvidenceContext, told: AnalysisContext) -> tuple[Bundle, Analysis]:
+        bundle = self._with_runbooks(gather(incident, known), told.now)
+        return bundle, self._analyst.analyse(bundle, told)
 
     async def _decide(
         self, tx: Transaction, incident: Incident, analysis: Analysis, bundle: Bundle, situation: Situation
@@ -171,7 +169,7 @@ class Handling:
         decision = decide(
             analysis,
             incident,
-            await self._history(tx, incident, situation),
+            await history_of(tx, incident, situation, self.minutes.of(incident)),
             self.project.policy,
             situation.now,
             runbook,
@@ -193,16 +191,12 @@ class Handling:
         await tx.add_decision(decision)
         situation.decisions.insert(0, decision)
         if not known or _differs(known[0], decision):
-            await self._add_events(tx, incident, [_decided_event(decision)])
+            text = decided_text(decision)
+            await self._timeline.say(tx, incident, situation.now, "decided", text, {"decision": decision.id})
         for action in self._actor.act(decision, incident, analysis, bundle, situation.now):
-            if not await tx.add_action(action):
-                continue
-            if action.kind is not ActionKind.ENRICH:
+            if await tx.add_action(action) and action.kind is not ActionKind.ENRICH:
                 kind = "notified" if action.kind is ActionKind.NOTIFY else "suppressed"
-                text = _action_text(action.kind, action.state, decision)
-                await self._add_events(
-                    tx, incident, [IncidentEvent(incident_id=incident.id, at=situation.now, kind=kind, text=text)]
-                )
+                await self._timeline.say(tx, incident, situation.now, kind, action_text(action, decision))
         return await self._watch(tx, incident, decision, runbook, situation)
 
     async def _look_after(self, tx: Transaction, incident: Incident, situation: Situation) -> Incident | None:
@@ -241,18 +235,7 @@ class Handling:
         if incident.status is Status.OPEN:
             incident = incident.model_copy(update={"status": Status.VERIFYING})
             await tx.save_incident(incident)
-        await self._add_events(
-            tx,
-            incident,
-            [
-                IncidentEvent(
-                    incident_id=incident.id,
-                    at=situation.now,
-                    kind="verifying",
-                    text=f"until quiet for {verification.quiet_ns / MINUTE:.3g} min: {verification.query}",
-                )
-            ],
-        )
+        await self._timeline.say(tx, incident, situation.now, "verifying", watched_text(verification))
         return incident
 
     async def _widen_watch(
@@ -298,11 +281,7 @@ class Handling:
     async def _ended(self, tx: Transaction, incident: Incident, looked: Verification, situation: Situation) -> Incident:
         outcome = looked.outcome or Outcome.INCONCLUSIVE
         now = situation.now
-        await self._add_events(
-            tx,
-            incident,
-            [IncidentEvent(incident_id=incident.id, at=now, kind="verified", text=f"{outcome.value}: {looked.why}")],
-        )
+        await self._timeline.say(tx, incident, now, "verified", f"{outcome.value}: {looked.why}")
         if not incident.status.active:
             return incident
         if outcome is Outcome.RESOLVED:
@@ -323,17 +302,6 @@ class Handling:
 
     # -- contexts --------------------------------------------------------------------------------------------------
 
-    async def _evidence_context(self, tx: Transaction, incident: Incident, situation: Situation) -> EvidenceContext:
-        past = tuple(other for other in situation.live if other.id != incident.id)
-        feedback = {other.id: tuple(await tx.feedback(other.id)) for other in past[:20]}
-        return EvidenceContext(
-            past=past,
-            deploys=tuple(situation.deploys),
-            maintenance=tuple(situation.maintenance),
-            alerts=tuple(situation.alerts),
-            feedback={key: value for key, value in feedback.items() if value},
-        )
-
     def _with_runbooks(self, bundle: Bundle, now: int) -> Bundle:
         """Matched runbooks can be cited like everything else."""
         items = [
@@ -349,156 +317,11 @@ class Handling:
         ]
         return bundle.model_copy(update={"items": (*bundle.items, *items)})
 
-    def _analysis_context(self, incident: Incident, situation: Situation) -> AnalysisContext:
-        return AnalysisContext(
-            now=situation.now,
-            deploys=tuple(situation.deploys),
-            related=tuple(other for other in situation.live if other.id != incident.id),
-            owners=dict(self.project.config.owners),
-            dependencies=dict(self.project.config.dependencies),
-            counts=self._minutes(incident),
-        )
-
-    async def _history(self, tx: Transaction, incident: Incident, situation: Situation) -> History:
-        own = await tx.decisions(incident.id)
-        ids = {decision.id for decision in own}
-        decisions = [*own, *(decision for decision in situation.decisions if decision.id not in ids)]
-        reopened_at = tuple(event.at for event in await tx.events(incident.id) if event.kind == "reopened")
-        episode = max(reopened_at, default=0)
-        return History.of(
-            decisions,
-            counts=self._minutes(incident),
-            reopened_at=reopened_at,
-            re_escalated=sum(
-                watch.outcome is Outcome.RE_ESCALATED and watch.started_at >= episode
-                for watch in await tx.verifications(incident.id)
-            ),
-            first_seen={
-                service: situation.first_seen[service]
-                for service in incident.services
-                if service in situation.first_seen
-            },
-            maintenance=tuple(situation.maintenance),
-            deploys=tuple(situation.deploys),
-            ruler_alerts=_ruler_alerts(incident, situation),
-        )
-
     def _runbook(self, analysis: Analysis) -> Runbook | None:
         """The runbook that the analysis rests on."""
         if analysis.source != "runbook" or not analysis.runbooks:
             return None
         return self._matcher.runbook(analysis.runbooks[0].runbook_id)
-
-    # -- counts ----------------------------------------------------------------------------------------------------
-
-    def _remember_counts(self, counts: Iterable[SignatureCount], situation: Situation) -> None:
-        """Counts a minute of the live incidents' signatures; a restart begins them anew, policy then estimates."""
-        wanted = {
-            (problem.service, problem.signature)
-            for incident in situation.live
-            if incident.status.active
-            for problem in incident.problems
-        }
-        for key in self._counts.keys() - wanted:
-            del self._counts[key]
-        edge = situation.now - _COUNT_MINUTES * MINUTE
-        for count in counts:
-            key = (count.service, count.signature)
-            if key in wanted:
-                minutes = self._counts[key]
-                minutes[count.bucket] = minutes.get(count.bucket, 0) + count.count
-                for old in [bucket for bucket in minutes if bucket < edge]:
-                    del minutes[old]
-
-    def _minutes(self, incident: Incident) -> tuple[tuple[int, int], ...]:
-        """(start of the minute, records) of an incident; empty where its history is not whole."""
-        keys = {(problem.service, problem.signature) for problem in incident.problems}
-        total: dict[int, int] = {}
-        for key in keys:
-            for bucket, count in self._counts.get(key, {}).items():
-                total[bucket] = total.get(bucket, 0) + count
-        if sum(total.values()) < incident.count:
-            return ()
-        return tuple(sorted(total.items()))
-
-    async def _add_events(self, tx: Transaction, incident: Incident, events: Iterable[IncidentEvent]) -> None:
-        """Onto the timeline, and into the outbox where the project wants its events in Loki."""
-        for event in events:
-            await tx.add_event(event)
-            if self.project.loki_events:
-                self._sequence = (self._sequence + 1) % 1000
-                payload = event_payload(event, incident, self._sequence)
-                digest = xxhash.xxh3_64(f"{event.kind}\n{event.text}".encode("utf-8", "replace")).hexdigest()
-                await tx.enqueue("loki", f"{incident.id}:{event.at}:{digest}", payload, event.at)
-
-
-def _ruler_alerts(incident: Incident, situation: Situation) -> tuple[RulerAlert, ...]:
-    """Alerts of the team's own rules that fire now and are problems of this incident."""
-    own = {problem.id for problem in incident.problems if problem.kind is ProblemKind.ALERT}
-    return tuple(
-        RulerAlert(name=alert.name, starts_at=alert.starts_at, ends_at=alert.ends_at)
-        for alert in situation.alerts
-        if alert.told_by_ruler and alert.problem_id in own
-    )
-
-
-def _what_happened(incident: Incident, before: Incident | None, now: int) -> list[IncidentEvent]:
-    """The timeline's entries for what grouping did."""
-    whys = {member.problem_id: member.why for member in incident.members}
-    known = {problem.id for problem in before.problems} if before else set()
-    joined = [problem for problem in incident.problems if problem.id not in known]
-    events = []
-
-    def add(kind: str, text: str) -> None:
-        events.append(IncidentEvent(incident_id=incident.id, at=now, kind=kind, text=text))
-
-    if before is None:
-        first = min(incident.problems, key=lambda problem: problem.onset)
-        add("opened", f"{incident.title} ({first.why})")
-        joined = [problem for problem in joined if problem.id != first.id]
-    elif incident.reopened > before.reopened:
-        add("reopened", f"{incident.title}: it came back")
-    for problem in joined[:20]:
-        add("problem_joined", f"{problem.service}: {problem.template[:200]} ({whys.get(problem.id, '')})")
-    if len(joined) > 20:
-        add("problem_joined", f"and {len(joined) - 20} more problems")
-    if incident.status is Status.CLOSED and MERGED_INTO in incident.labels:
-        add("closed", f"part of {incident.labels[MERGED_INTO]}")
-    return events
-
-
-def _analysed_text(analysis: Analysis, incident: Incident, why: str) -> str:
-    root = incident.root_cause
-    cause = "the cause is undetermined" if root is None or root.undetermined else root.summary
-    by = f"runbook {analysis.runbooks[0].runbook_id}" if analysis.source == "runbook" else analysis.source
-    return f"{cause} (confidence {analysis.confidence:.2f}, by {by}; {why})"
-
-
-def _differs(one: Decision, other: Decision) -> bool:
-    return (one.disposition, one.severity, one.tell, one.actions) != (
-        other.disposition,
-        other.severity,
-        other.tell,
-        other.actions,
-    )
-
-
-def _decided_event(decision: Decision) -> IncidentEvent:
-    told = "somebody is told" if decision.tell else f"nobody is told: {decision.reasons[-1].text}"
-    return IncidentEvent(
-        incident_id=decision.incident_id,
-        at=decision.at,
-        kind="decided",
-        text=f"{decision.disposition.value}, severity {decision.severity.value}; {told}",
-        data={"decision": decision.id},
-    )
-
-
-def _action_text(kind: ActionKind, state: str, decision: Decision) -> str:
-    if kind is ActionKind.SUPPRESS:
-        return f"suppressed: {decision.reasons[-1].text}"
-    where = {"shadow": "not sent: the project is in shadow mode", "digest": "held for the digest"}.get(state)
-    return f"{decision.disposition.value} {f'({where})' if where else 'for Grafana to deliver'}"
 
 
 def _ended_by_person(looked: Verification, incident: Incident, now: int) -> Verification:
@@ -510,4 +333,13 @@ def _ended_by_person(looked: Verification, incident: Incident, now: int) -> Veri
             "ended_at": max(now, looked.started_at),
             "why": f"the incident was {incident.status.value}",
         }
+    )
+
+
+def _differs(one: Decision, other: Decision) -> bool:
+    return (one.disposition, one.severity, one.tell, one.actions) != (
+        other.disposition,
+        other.severity,
+        other.tell,
+        other.actions,
     )

@@ -15,22 +15,20 @@ from datetime import UTC, datetime
 import polars as pl
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from incidentlens import logql
 from incidentlens.config.loader import Loaded, Project, Query
-from incidentlens.intake.alerts import fingerprint
 from incidentlens.intake.errors import LokiError
 from incidentlens.intake.loki import LokiClient
-from incidentlens.intake.paging import Window
 from incidentlens.intake.windows import Span, next_span
 from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import SECOND, Clock
-from incidentlens.model.decisions import Alert
 from incidentlens.model.records import LINES, empty
 from incidentlens.model.times import utc
 from incidentlens.store.base import Store, StoreError
 
 from . import metrics
-from .engine import APART, LEARNT, Engine, Intake, Position
+from .engine import Engine, Intake, Position
+from .memory import LEARNT
+from .questions import Questions
 from .report import TickReport
 
 log = logging.getLogger(__name__)
@@ -40,9 +38,10 @@ OnTick = Callable[[TickReport], Awaitable[None]]
 # One run takes at most this many steps of catching up, so that other projects get their turn.
 _STEPS_A_RUN = 20
 _GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
+# Where a stage raises at more records than can be found one by one, less is read at once, down to this.
+_LEAST_RECORDS = 1_000
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
-_MILLISECOND = SECOND // 1000
 
 
 @dataclass(slots=True)
@@ -55,6 +54,7 @@ class Health:
     failing_since: int | None = None
     records: int = 0
     cut: int = 0
+    quarantined: int = 0  # since this process began; the store has them all
 
 
 class ProjectRunner:
@@ -73,10 +73,11 @@ class ProjectRunner:
         self.health = Health()
         self._store = store
         self._clock = clock
-        self._client = client or LokiClient(project.loki)
+        self._questions = Questions(project, client)
         self.engine = Engine(project, store, clock)
         self._turn = asyncio.Lock()
         self._next: Project | None = None
+        self._at_once: int | None = None
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -91,7 +92,7 @@ class ProjectRunner:
                 self._running.cancel()
             await self._turn.acquire()
         try:
-            await self._client.close()
+            await self._questions.close()
         finally:
             self._turn.release()
 
@@ -125,6 +126,7 @@ class ProjectRunner:
             self._ill(error)
         except Exception as error:
             log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
+            self._at_once = max(_LEAST_RECORDS, self._bound // 8)
             self._ill(error)
 
     async def conclude(self, incident_id: str, concluded: Callable[[Analysis], Analysis], text: str) -> bool:
@@ -145,9 +147,7 @@ class ProjectRunner:
         if self._next is None:
             return
         project, self._next = self._next, None
-        if project.loki != self.project.loki:
-            await self._client.close()
-            self._client = LokiClient(project.loki)
+        await self._questions.configure(project)
         self.project = project
         self.engine.configure(project)
 
@@ -158,16 +158,11 @@ class ProjectRunner:
         spans: dict[str, Span] = {}
         frames: list[pl.DataFrame] = []
         problems: list[LokiError] = []
-        furthest = max(position.cursors.values(), default=0)
-        whole = True
         for query in self.project.queries:
             if query.metric:
                 continue
             cursor = self._start(position.cursors[query.name], position.newest, now)
-            apart = furthest - cursor > APART  # then what it has seen is no longer known
-            span = next_span(
-                cursor, now, delay=config.delay, overlap=0 if apart else config.overlap, step=config.catch_up_step
-            )
+            span = next_span(cursor, now, delay=config.delay, overlap=config.overlap, step=config.catch_up_step)
             if span is None:
                 continue
             try:
@@ -175,10 +170,9 @@ class ProjectRunner:
             except LokiError as error:
                 problems.append(error)  # the other queries go on; this one is read again from where it stands
                 continue
-            whole = whole and not apart
             frames.extend(read)
             spans[query.name] = Span(span.start, reached, reached, max(0, now - config.delay - reached))
-        alerts = await self._metric_alerts(now, problems)
+        alerts = await self._questions.metric_alerts(now, problems)
         catching_up = any(span.catching_up for span in spans.values())
         stale = False
         if spans or alerts or alerted or not problems:
@@ -188,7 +182,6 @@ class ProjectRunner:
                 until=until if catching_up else max(until, now - config.delay),
                 cursors={name: span.cursor for name, span in spans.items()},
                 since=position.cursors,
-                whole=whole,
                 alerts=alerts,
                 counts={} if catching_up else await self._watched_counts(now, problems),
             )
@@ -200,13 +193,28 @@ class ProjectRunner:
             raise problems[0]
         return catching_up or stale
 
+    @property
+    def _bound(self) -> int:
+        """How many records of a query one tick takes in."""
+        most = self.project.config.max_records_per_tick
+        return most if self._at_once is None else min(most, self._at_once)
+
     async def _ticked(self, intake: Intake, report: TickReport, now: int, lag: int) -> None:
         self.health.cursors.update(intake.cursors)
         self.health.last_tick = now
+        if self._at_once is not None:
+            self._at_once = None if self._at_once > self.project.config.max_records_per_tick else 2 * self._at_once
         self.health.records += report.records
+        self._put_aside(report.quarantined)
         metrics.observe_tick(self.project.name, report, lag)
         if self._on_tick:
             await self._on_tick(report)
+
+    def _put_aside(self, records: int) -> None:
+        if records:
+            self.health.quarantined += records
+            metrics.count_quarantined(self.project.name, records)
+            log.error("%s: %d records made a stage raise; they are kept at /quarantine", self.project.name, records)
 
     def _start(self, cursor: int, newest: int | None, now: int) -> int:
         """The cursor, or the newest record where the clock had run ahead and moved the cursor into the future.
@@ -250,7 +258,7 @@ class ProjectRunner:
             budget -= lines.height
             done = until >= end or budget <= 0
             moved = dict.fromkeys(names, end) if done else {LEARNT + name: until for name in names}
-            await self.engine.learn(lines, moved, keep=end - config.overlap)
+            self._put_aside(await self.engine.learn(lines, moved, keep=end - config.overlap))
             if done:
                 break
             at = until
@@ -258,82 +266,13 @@ class ProjectRunner:
             log.warning("%s: too much to learn from all; nothing of %s to %s", self.project.name, utc(until), utc(end))
 
     async def _fetch(self, query: Query, span: Span, after: int) -> tuple[list[pl.DataFrame], int]:
-        """The span's frames and where the query then stands: earlier than the span's end where the bound was met.
-
-        What lies before `after` is the overlap and does not count for the bound.
-        """
-        window = Window(self._client, query.logql, self.project.config.service_label, self.project.page_limit)
-        frames, rows, cursor = [], 0, span.cursor
-        bound = self.project.config.max_records_per_tick
-        async for frame in window.read(span.start, span.end):
-            frames.append(frame)
-            newest = int(frame["ts"][-1])
-            rows += int((frame["ts"] >= after).sum())
-            if rows >= bound and newest > after:
-                # Records of that very time may follow: it is read again, and what was seen is dropped.
-                cursor = newest
-                break
-        self.health.cut += window.fetched.cut
-        metrics.observe_fetch(self.project.name, query.name, window.fetched)
-        return frames, cursor
-
-    async def _metric_alerts(self, now: int, problems: list[LokiError]) -> list[Alert]:
-        """Each series of a metric query above its bound, as an alert that lasts two intervals."""
-        alerts = []
-        for query in self.project.queries:
-            if not query.metric or query.above is None:
-                continue
-            at = now - self.project.config.delay
-            try:
-                vector = await self._client.query_vector(query.logql, at)
-            except LokiError as error:
-                problems.append(error)
-                continue
-            for series in vector:
-                value = float(series["value"][1])
-                if not value > query.above:
-                    continue
-                labels = {"alertname": query.name, **{str(k): str(v) for k, v in series["metric"].items()}}
-                alerts.append(
-                    Alert(
-                        fingerprint=fingerprint(labels),
-                        project=self.project.name,
-                        name=query.name,
-                        starts_at=at,
-                        ends_at=now + 2 * self.project.config.interval,
-                        labels=labels,
-                        annotations={"summary": f"{query.name} is above {query.above:g}", "value": f"{value:g}"},
-                        query=query.logql,
-                    )
-                )
-        return alerts
+        frames, reached, cut = await self._questions.fetch(query, span, after, self._bound)
+        self.health.cut += cut
+        return frames, reached
 
     async def _watched_counts(self, now: int, problems: Sequence[LokiError]) -> Mapping[str, int | None]:
-        """What each watched incident's own LogQL counts since its last look; None where Loki cannot say.
-
-        Not asked while the past is being caught up: the verifier looks again when it is up to date.
-        """
         away = any(error.retry for error in problems)
-        counts: dict[str, int | None] = {}
-        for watch in await self.engine.watches():
-            since = watch.checks[-1].at if watch.checks else watch.started_at
-            until = now - self.project.config.delay
-            # Without a query the tick's own records are counted (`watching.look`); Loki counts by the millisecond.
-            if not watch.query or until - since < _MILLISECOND:
-                continue
-            if away:
-                counts[watch.id] = None
-                continue
-            try:
-                counts[watch.id] = await self._count(watch.query, since, until)
-            except (LokiError, logql.LogQLError) as error:
-                log.warning("%s: the verifier could not ask Loki: %s", self.project.name, error)
-                counts[watch.id] = None
-        return counts
-
-    async def _count(self, query: str, since: int, until: int) -> int:
-        text = logql.count_over(query, until - since)
-        return int(sum(float(series["value"][1]) for series in await self._client.query_vector(text, until)))
+        return await self._questions.watched_counts(await self.engine.watches(), now, away=away)
 
     def _well(self) -> None:
         if self.health.error is not None:

@@ -17,6 +17,9 @@ REGISTRY = CollectorRegistry()
 
 RECORDS = Counter("incidentlens_records_total", "Log records taken in", ["project"], registry=REGISTRY)
 CUT = Counter("incidentlens_records_cut_total", "Records that a bound kept out", ["project"], registry=REGISTRY)
+QUARANTINED = Counter(
+    "incidentlens_records_quarantined_total", "Records that made a stage raise", ["project"], registry=REGISTRY
+)
 PROBLEMS = Counter("incidentlens_problems_total", "Problems found", ["project", "suppressed"], registry=REGISTRY)
 LEFT_OUT = Counter(
     "incidentlens_problems_left_out_total", "New problems beyond what one tick takes up", ["project"], registry=REGISTRY
@@ -68,6 +71,10 @@ def observe_fetch(project: str, query: str, fetched: Fetched) -> None:
     """Count what one read of Loki did."""
     PAGES.labels(project, query).inc(fetched.pages)
     CUT.labels(project).inc(fetched.cut)
+
+
+def count_quarantined(project: str, number: int) -> None:
+    QUARANTINED.labels(project).inc(number)
 
 
 def count_failure(project: str, reason: str) -> None:

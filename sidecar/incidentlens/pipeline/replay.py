@@ -26,6 +26,7 @@ from incidentlens.runbooks import Runbook
 from incidentlens.store.memory import MemoryStore
 
 from .engine import Engine, Intake
+from .offloop import here
 from .report import TickReport
 from .results import importance, incident_result
 
@@ -79,7 +80,7 @@ async def replay_frames(
     `progress(rows)` hears how many rows were read since its last call.
     """
     clock = ManualClock()
-    engine = Engine(project, MemoryStore(keep_counts=False), clock)
+    engine = Engine(project, MemoryStore(keep_counts=False), clock, here)
     async for frame in _each(baseline):
         await engine.learn(frame)
         if progress:

@@ -17,6 +17,7 @@ class TickReport:
     stale: bool = False  # another sidecar was faster: nothing was taken in
     problems: int = 0
     suppressed: int = 0
+    quarantined: int = 0  # records that made a stage raise
     left_out: int = 0  # new problems beyond what one tick takes up
     open_incidents: int = 0
     watching: int = 0  # verifications that go on

@@ -56,6 +56,19 @@ class OutboxItem(Value):
     next_attempt_at: int
 
 
+class Quarantined(Value):
+    """A record that made a stage raise, as it came, and what was raised. `ts` is its time, `at` when it happened."""
+
+    id: str  # see `model.records.record_id`
+    ts: int
+    service: str
+    stream: str  # labels as canonical JSON
+    metadata: str | None
+    line: str
+    error: str
+    at: int
+
+
 class Pruned(Value):
     """How many rows `Store.prune` removed."""
 
@@ -64,6 +77,7 @@ class Pruned(Value):
     seen: int = 0
     samples: int = 0
     outbox: int = 0
+    quarantined: int = 0
 
 
 class Region(Value):
@@ -114,8 +128,14 @@ class Transaction(Protocol):
         """Ids (`record_id`) of the records taken in with a time at or after `since` (ns)."""
         ...
 
-    async def add_seen(self, records: Iterable[tuple[str, int]], forget_before: int) -> None:
-        """Remember (id, ts) pairs; drop those older than `forget_before`."""
+    async def add_seen(
+        self, records: Iterable[tuple[str, int]], forget_before: int, keep: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Remember (id, ts) pairs; drop those before `forget_before`, but for the spans [from, to] of `keep`."""
+        ...
+
+    async def add_quarantined(self, records: Iterable[Quarantined]) -> None:
+        """Keep records that made a stage raise; one that is there already stays as it was."""
         ...
 
     # Signatures and detection.
@@ -130,6 +150,14 @@ class Transaction(Protocol):
         ...
 
     async def save_detector_state(self, changed: Mapping[str, bytes]) -> None: ...
+
+    async def know_patterns(self, patterns: Iterable[tuple[str, str]], at: int) -> None:
+        """The (runbook, pattern) pairs there are: new ones are looked for since `at` (ns), others are forgotten."""
+        ...
+
+    async def patterns_matched(self, patterns: Iterable[tuple[str, str]], at: int) -> None:
+        """The pairs matched at `at` (ns); an earlier time than the last is ignored, and so is an unknown pair."""
+        ...
 
     # Incidents and everything that hangs on one.
     async def live_incidents(self, since: int) -> list[Incident]:
@@ -259,8 +287,9 @@ class Store(Protocol):
     async def prune(self, project: str, before: int, *, hourly_before: int | None = None) -> Pruned:
         """Remove what is older than `before` (ns) and no longer needed.
 
-        Counts per minute, seen records, samples of incidents that ended before then (their evidence stays), and
-        published outbox items. Counts per hour go only where `hourly_before` says so. In steps: never one long lock.
+        Counts per minute, seen records, samples of incidents that ended before then (their evidence stays), published
+        outbox items, and records put aside. Counts per hour go only where `hourly_before` says so. In steps: never one
+        long lock.
         """
         ...
 

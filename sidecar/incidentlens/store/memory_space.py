@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.analysis import Analysis, EvidenceItem, PatternUse
 from incidentlens.model.decisions import (
     Action,
     Alert,
@@ -21,7 +21,7 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.investigations import Investigation
 from incidentlens.model.signatures import Template
 
-from .base import Region
+from .base import Quarantined, Region
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,6 +34,8 @@ class Space:
     cursors: dict[str, int] = field(default_factory=dict)
     # By slices of time, so that forgetting need not look at what stays.
     seen: dict[int, dict[str, int]] = field(default_factory=dict)
+    quarantine: dict[str, Quarantined] = field(default_factory=dict)
+    patterns: dict[tuple[str, str], PatternUse] = field(default_factory=dict)  # by runbook and pattern
     templates: dict[str, Template] = field(default_factory=dict)
     counts: dict[tuple[int, str, str, str], int] = field(default_factory=dict)  # bucket, signature, service, level
     hourly: dict[tuple[int, str, str, str], int] = field(default_factory=dict)

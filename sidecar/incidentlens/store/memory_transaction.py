@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.analysis import Analysis, EvidenceItem, PatternUse
 from incidentlens.model.clock import HOUR, SECOND
 from incidentlens.model.decisions import (
     Action,
@@ -23,7 +23,7 @@ from incidentlens.model.signatures import SignatureCount, Template
 
 from . import checks
 from .alerts import changed_state
-from .base import IncidentLine, Pruned, Region
+from .base import IncidentLine, Pruned, Quarantined, Region
 from .memory_space import Space, Undo
 from .text import clean
 
@@ -68,7 +68,9 @@ class MemoryTransaction:
             if ts >= since
         }
 
-    async def add_seen(self, records: Iterable[tuple[str, int]], forget_before: int) -> None:
+    async def add_seen(
+        self, records: Iterable[tuple[str, int]], forget_before: int, keep: Sequence[tuple[int, int]] = ()
+    ) -> None:
         seen = self._space.seen
         for record, ts in records:
             part = seen.get(ts // SLICE)
@@ -76,19 +78,28 @@ class MemoryTransaction:
                 part = {}
                 self._undo.put(seen, ts // SLICE, part)
             self._undo.put(part, record, ts)
-        self._forget_seen(forget_before)
+        self._forget_seen(forget_before, keep)
 
-    def _forget_seen(self, before: int) -> int:
+    def _forget_seen(self, before: int, keep: Sequence[tuple[int, int]] = ()) -> int:
         seen = self._space.seen
         removed = 0
         for number in [number for number in seen if number <= before // SLICE]:
-            kept = {record: ts for record, ts in seen[number].items() if ts >= before}
+            kept = {
+                record: ts
+                for record, ts in seen[number].items()
+                if ts >= before or any(first <= ts <= last for first, last in keep)
+            }
             removed += len(seen[number]) - len(kept)
             if not kept:
                 self._undo.drop(seen, number)
             elif len(kept) < len(seen[number]):
                 self._undo.put(seen, number, kept)
         return removed
+
+    async def add_quarantined(self, records: Iterable[Quarantined]) -> None:
+        for record in records:
+            if record.id not in self._space.quarantine:
+                self._undo.put(self._space.quarantine, record.id, clean(record))
 
     # Signatures and detection.
     async def templates(self) -> list[Template]:
@@ -127,6 +138,20 @@ class MemoryTransaction:
     async def save_detector_state(self, changed: Mapping[str, bytes]) -> None:
         for key, value in changed.items():
             self._undo.put(self._space.detector, key, bytes(value))
+
+    async def know_patterns(self, patterns: Iterable[tuple[str, str]], at: int) -> None:
+        known, wanted = self._space.patterns, {clean(pair) for pair in patterns}
+        for pair in known.keys() - wanted:
+            self._undo.drop(known, pair)
+        for runbook, pattern in wanted - known.keys():
+            use = PatternUse(runbook_id=runbook, pattern=pattern, since=at)
+            self._undo.put(known, (runbook, pattern), use)
+
+    async def patterns_matched(self, patterns: Iterable[tuple[str, str]], at: int) -> None:
+        for pair in (clean(pair) for pair in patterns):
+            use = self._space.patterns.get(pair)
+            if use is not None and at > (use.last_matched_at or 0):
+                self._undo.put(self._space.patterns, pair, use.model_copy(update={"last_matched_at": at}))
 
     # Incidents.
     async def live_incidents(self, since: int) -> list[Incident]:
@@ -393,7 +418,11 @@ class MemoryTransaction:
                 samples += held
                 problems = tuple(problem.model_copy(update={"samples": ()}) for problem in incident.problems)
                 self._undo.put(self._space.incidents, incident.id, incident.model_copy(update={"problems": problems}))
-        return Pruned(counts=counts, hourly=hourly, seen=self._forget_seen(before), samples=samples)
+        aside = [record for record in self._space.quarantine.values() if record.at < before]
+        for record in aside:
+            self._undo.drop(self._space.quarantine, record.id)
+        seen = self._forget_seen(before)
+        return Pruned(counts=counts, hourly=hourly, seen=seen, samples=samples, quarantined=len(aside))
 
     def _drop_buckets(self, table: dict[tuple[int, str, str, str], int], before: int) -> int:
         old = [key for key in table if key[0] < before]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
-from incidentlens.model.analysis import Analysis, EvidenceItem
+from incidentlens.model.analysis import Analysis, EvidenceItem, PatternUse
 from incidentlens.model.base import Value
 from incidentlens.model.decisions import (
     Action,
@@ -27,6 +27,7 @@ from incidentlens.model.investigations import Investigation
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import ActionKind, Disposition, Level, Outcome, Severity, Status
 
+from .base import Quarantined
 from .paging import Page
 
 
@@ -305,3 +306,15 @@ class Queries(Protocol):
         ...
 
     async def outbox_state(self, project: str) -> OutboxState: ...
+
+    async def list_quarantined(self, project: str, *, limit: int = 50, cursor: str | None = None) -> Page[Quarantined]:
+        """Records that made a stage raise, the latest first."""
+        ...
+
+    async def count_quarantined(self) -> dict[str, int]:
+        """By project, those that have any."""
+        ...
+
+    async def pattern_uses(self, project: str) -> list[PatternUse]:
+        """Of the runbooks that are configured, by runbook and pattern."""
+        ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from incidentlens.model.analysis import PatternUse
 from incidentlens.model.base import Value
 from incidentlens.model.clock import DAY
 from incidentlens.model.terms import Disposition, Outcome
@@ -24,15 +25,6 @@ class RunbookOutcome(Value):
     outcome: Outcome
     reopened: int = 0
     verdict: str = ""  # a person's, see model.decisions.Feedback
-
-
-class PatternUse(Value):
-    """One pattern of a runbook and when it last matched; times in ns."""
-
-    runbook_id: str
-    pattern: str
-    since: int  # since when it has been counted
-    last_matched_at: int | None = None
 
 
 class Hint(Value):
@@ -106,6 +98,6 @@ def _unused(patterns: Sequence[PatternUse], now: int) -> list[Hint]:
             continue
         days = (now - since) // DAY
         last = "" if use.last_matched_at is None else f" (last on {utc(use.last_matched_at)[:10]})"
-        text = f"the pattern {use.pattern!r} has never matched in {days} days{last}: is it still what is logged?"
+        text = f"the pattern {use.pattern!r} has not matched in {days} days{last}: is it still what is logged?"
         found.append(Hint(runbook_id=use.runbook_id, code="unused", text=text, seen=0, of=0))
     return found

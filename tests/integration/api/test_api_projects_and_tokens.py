@@ -15,7 +15,8 @@ READS = [
     "/api/incidents/i1/decisions", "/api/incidents/i1/report", "/api/signatures",
     f"/api/signatures/{POOL}".replace("#", "%23"),
     "/api/runbooks", "/api/stats", "/api/deploys", "/api/maintenance", "/api/open_alerts", "/", "/incidents/i1",
-    "/incidents/i1/report", "/signatures", f"/signatures/{POOL}".replace("#", "%23"), "/runbooks",
+    "/incidents/i1/report", "/signatures", f"/signatures/{POOL}".replace("#", "%23"), "/runbooks", "/planned",
+    "/quarantine", "/api/quarantine",
 ]  # fmt: skip
 WRITES = [
     ("/api/incidents/i1/close", {}), ("/api/incidents/i1/ignore", {}), ("/api/incidents/i1/reopen", {}),

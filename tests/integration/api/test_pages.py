@@ -11,8 +11,10 @@ import pytest
 from api_app import BASE, SHOP_EDITOR, SHOP_VIEWER, Api
 from builders import T0, make_evidence, make_problem, make_sample, make_verification
 from incidentlens.api.auth import COOKIE, to_cookie
+from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Deploy
 from incidentlens.model.terms import Outcome, Status
+from incidentlens.store.base import Quarantined
 from incidents_in_store import POOL, put
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{7*7}}\u202egnp.exe\x00\x1b[31m"
@@ -62,6 +64,7 @@ async def html(client: httpx.AsyncClient, path: str, status: int = 200) -> str:
 
 
 PAGES = ["/", "/incidents/i1", "/signatures", f"/signatures/{POOL}".replace("#", "%23"), "/runbooks"]
+PAGES += ["/planned", "/quarantine"]
 
 
 async def test_every_page_is_whole_and_needs_nothing_from_elsewhere(open_api: Api, local: httpx.AsyncClient) -> None:
@@ -76,7 +79,7 @@ async def test_every_page_is_whole_and_needs_nothing_from_elsewhere(open_api: Ap
         assert len(page.ids) == len(set(page.ids)), path
         assert not re.search(r'(?:src|href)="(?:https?:)?//', text), path
         assert 'http-equiv="refresh"' in text
-        assert ' datetime="' in text or path == "/runbooks", path
+        assert ' datetime="' in text or path in ("/runbooks", "/planned", "/quarantine"), path
 
 
 async def test_the_headers_keep_a_browser_from_running_anything_else(local: httpx.AsyncClient) -> None:
@@ -247,6 +250,92 @@ async def test_a_wrong_form_is_answered_with_a_page_that_says_what_to_do(
     assert "Not here" in await html(local, "/incidents/none", 404)
 
 
+async def test_maintenance_is_announced_listed_and_ended_by_forms(open_api: Api, local: httpx.AsyncClient) -> None:
+    assert "None holds, and none is to come." in await html(local, "/planned")
+    local.headers.update(SAME)
+
+    async def send(path: str, **fields: str) -> httpx.Response:
+        return await local.post(f"/planned/{path}", data={"project": "shop", **fields})
+
+    now = {"services": "db, payment", "minutes": "30", "reason": "<b>move</b>", "by": "Ann"}
+    answer = await send("maintenance", **now)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/planned?done=maintenance&project=shop")
+    await send("maintenance", starts_at="2025-06-16T10:00", ends_at="2025-06-16T11:00")
+    open_api.clock.advance(MINUTE)
+    text = await html(local, answer.headers["location"])
+    assert "tell nobody" in text
+    assert "db, payment" in text
+    assert "&lt;b&gt;move&lt;/b&gt;" in text
+    assert "by Ann" in text
+    assert "all services" in text
+    assert "End it now" in text
+    assert "Call it off" in text
+    ends = re.findall(r'action="(/planned/maintenance/[^"]+/end)"', text)
+    assert len(ends) == 2
+    for end in ends:
+        assert (await local.post(end, data={"project": "shop"})).status_code == 303
+    async with open_api.store.transaction("shop") as tx:
+        assert await tx.maintenance(open_api.clock.now()) == []
+    assert "None holds" in await html(local, "/planned?project=shop")
+    past = await html(local, "/planned?past=true&project=shop")
+    assert "db, payment" in past  # what held is over; what had not begun is gone
+    assert "all services" not in past
+    for end in ends:
+        assert (await local.post(end, data={"project": "shop"})).status_code == 404
+    assert past == await html(local, "/planned?past=true&project=shop")  # twice is once
+    assert "None holds" in await html(local, "/planned?project=bank")
+
+
+async def test_deploys_are_announced_by_a_form(open_api: Api, local: httpx.AsyncClient) -> None:
+    fields = {"service": "db", "version": "1.2", "text": "{{ 7*7 }}", "planned_minutes": "20", "project": "shop"}
+    assert (await local.post("/planned/deploys", data=fields, headers=SAME)).status_code == 303
+    text = await html(local, "/planned?project=shop")
+    assert "1.2" in text
+    assert "{{ 7*7 }}" in text
+    assert "problems expected" in text
+    (deploy,) = (await local.get("/api/deploys?project=shop")).json()["items"]
+    assert deploy["planned_until"] - deploy["at"] == 20 * MINUTE
+
+
+async def test_a_wrong_plan_is_answered_with_a_page_that_says_what_to_do(local: httpx.AsyncClient) -> None:
+    for path, fields, said in (
+        ("maintenance", {}, "exactly one of ends_at and minutes"),
+        ("maintenance", {"minutes": "soon"}, "minutes: "),
+        ("maintenance", {"minutes": "-1"}, "minutes: "),
+        ("maintenance", {"minutes": "5", "starts_at": "tomorrow"}, "starts_at: "),
+        ("maintenance", {"ends_at": "2020-01-01T00:00"}, "ends after it starts"),
+        ("deploys", {"service": ""}, "service: "),
+        ("deploys", {"service": "x" * 301}, "service: "),
+    ):
+        answer = await local.post(f"/planned/{path}", data=fields, headers=SAME)
+        assert answer.status_code in (400, 422), (path, fields)
+        assert said in answer.text, (path, fields)
+    foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+    assert (await local.post("/planned/maintenance", data={"minutes": "5"}, headers=foreign)).status_code == 403
+
+
+async def test_records_put_aside_are_shown_as_text_and_told_on_every_page(
+    open_api: Api, local: httpx.AsyncClient
+) -> None:
+    assert "Every record that was read went through" in await html(local, "/quarantine")
+    record = Quarantined(
+        id="r_1", ts=T0, service=EVIL, stream="{}", metadata=None, line=EVIL, error=f"ValueError: {EVIL}", at=T0
+    )
+    async with open_api.store.transaction("shop") as tx:
+        await tx.add_quarantined([record])
+    open_api.sidecar.runners["shop"].health.quarantined = 1
+    text = await html(local, "/quarantine?project=shop")
+    page = Tags(text)
+    assert page.tags.count("script") == 1
+    assert "img" not in page.tags
+    assert "ValueError" in text
+    assert "1 records made a stage raise" in await html(local, "/?project=shop")
+    assert "made a stage raise</b>" not in await html(local, "/?project=bank")
+    assert (await local.get("/api/quarantine?project=shop")).json()["items"][0]["id"] == "r_1"
+    assert (await local.get("/readyz")).json()["quarantined"] == {"shop": 1, "bank": 0}
+    assert (await local.get("/readyz")).json()["ready"]
+
+
 async def test_without_a_token_pages_lead_to_the_login(api: Api) -> None:
     await put(api.store)
     async with api.client() as browser:
@@ -286,6 +375,12 @@ async def test_a_viewer_sees_no_forms_and_may_send_none(api: Api) -> None:
         text = await html(viewer, "/incidents/i1")
         assert "Your token may only read" in text
         assert 'action="/incidents/i1' not in text
+        planned = await html(viewer, "/planned")
+        assert "Your token may only read" in planned
+        assert 'method="post" class="do"' not in planned
+        assert (await viewer.post("/planned/maintenance", data={"minutes": "5"})).status_code == 403
+        assert (await viewer.post("/planned/maintenance/x/end", data={})).status_code == 403
+        assert (await viewer.post("/planned/deploys", data={"service": "db"})).status_code == 403
         refused = await viewer.post("/incidents/i1/close", data={})
         assert refused.status_code == 403
         assert "role: editor" in refused.text

@@ -216,5 +216,5 @@ async def test_a_tick_that_is_done_again_after_a_lost_connection_counts_its_reco
     engine._tick = tick
     await running.run(200, every=20)
     (incident,) = await running.incidents()
-    known = sum(count for _, count in engine.handling._minutes(incident))
+    known = sum(count for _, count in engine.handling.minutes.of(incident))
     assert known <= incident.count == await running.counted()

@@ -55,12 +55,12 @@ async def outcome(store):
     return sorted(incidents), await counts_in(store)
 
 
-async def until_killed(database, loki, seconds):
+async def until_killed(database, loki, seconds, end=END, poison=()):
     """Run the program and kill it after so long; True where it had come to its end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(PROGRAM),
-        *(database, loki, str(T0), str(END)),
+        *(database, loki, str(T0), str(end), *poison),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -112,3 +112,29 @@ async def test_a_sidecar_that_is_killed_again_and_again_ends_as_one_that_was_lef
     finally:
         postgres_server.drop(f"killed_a_{T0}")
         postgres_server.drop(f"killed_b_{T0}")
+
+
+@pytest.mark.slow
+async def test_a_sidecar_killed_while_it_looks_for_what_raises_loses_and_doubles_nothing(
+    postgres_server, migrated_template, tmp_path
+):
+    database = postgres_server.create(f"killed_c_{T0}", migrated_template)
+    end = T0 + 40 * SECOND
+    served = [[str(T0 + n * SECOND // 20), f"level=info msg=served id={n}"] for n in range(600)]
+    bad = [[str(T0 + (5 + 5 * n) * SECOND + 7), f"POISON {n}"] for n in range(4)]
+    rng = random.Random()
+    pauses = [rng.uniform(0.02, 0.4) for _ in range(4)]
+    try:
+        async with LocalLoki(tmp_path / "loki") as loki:
+            async with LokiClient(LokiSettings(loki.url)) as client:
+                await client.push([{"stream": {"app": "a"}, "values": sorted(served + bad)}])
+            for pause in pauses:
+                await until_killed(database, loki.url, pause, end, ["POISON"])
+            assert await until_killed(database, loki.url, 120, end, ["POISON"])
+        async with PostgresStore(database) as store:
+            kept = (await store.queries.list_quarantined(NAME)).items
+            counted = sum((await counts_in(store)).values())
+        assert sorted(record.line for record in kept) == [f"POISON {n}" for n in range(4)], f"killed after {pauses}"
+        assert counted == 600, f"killed after {pauses}"
+    finally:
+        postgres_server.drop(f"killed_c_{T0}")

@@ -14,7 +14,7 @@ from incidentlens.config.loader import Loaded, Query
 from incidentlens.intake.loki import LokiClient, LokiSettings
 from incidentlens.model.clock import SECOND, SystemClock
 from incidentlens.model.terms import Mode
-from incidentlens.pipeline import live
+from incidentlens.pipeline import live, questions
 from incidentlens.pipeline.live import Sidecar
 from incidentlens.store.memory import MemoryStore
 from running import QUERY, counts_in, make_project
@@ -34,7 +34,7 @@ def named(name, tenant=None, **changes):
 def loki(monkeypatch):
     """One Loki behind every client; `asked` tells who asked."""
     fake = FakeLoki()
-    monkeypatch.setattr(live, "LokiClient", lambda settings: LokiClient(settings, fake))
+    monkeypatch.setattr(questions, "LokiClient", lambda settings: LokiClient(settings, fake))
     return fake
 
 

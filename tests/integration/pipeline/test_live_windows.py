@@ -134,6 +134,25 @@ async def test_two_queries_that_find_the_same_records_count_them_once_also_when_
     assert await running.counted() == 600
 
 
+async def test_a_record_that_came_late_is_not_lost_to_a_query_that_fell_far_behind():
+    queries = (Query("a", '{app="a"}', False, None), Query("b", '{app="b"}', False, None))
+    running = Running(MemoryStore(), project=make_project(queries))
+    for app in ("a", "b"):
+        running.loki.add({"app": app}, lines(T0 + 60 * SECOND, 3000, 0.1))
+    await running.run(300, every=60)
+    running.loki.fault = lambda request: (
+        httpx.Response(400, text="no") if '"a"' in str(request.url.params.get("query")) else None
+    )
+    behind = running.clock.now() - running.project.config.delay
+    await running.run(1500, every=100)
+    running.loki.add({"app": "a"}, [(behind - 10 * SECOND + 7, "came late")])
+    running.loki.fault = None
+    running.start(running.project)  # what was seen there is read from the store again
+    await running.run(1500, every=100)
+    assert running.runner.health.error is None
+    assert await running.counted() == 300 + 300 + 1
+
+
 async def test_a_query_that_fails_for_hours_takes_in_what_it_missed_once():
     queries = (Query("a", '{app="a"}', False, None), Query("b", '{app="b"}', False, None))
     running = Running(MemoryStore(), project=make_project(queries))

@@ -22,12 +22,12 @@ from builders import (
     make_template,
     make_verification,
 )
-from incidentlens.model.clock import HOUR, MINUTE, SECOND
+from incidentlens.model.clock import DAY, HOUR, MINUTE, SECOND
 from incidentlens.model.decisions import Alert, Check, Deploy, Feedback, Maintenance
 from incidentlens.model.incidents import Membership, Suppression
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level, Outcome, ProblemKind, Severity, Status
-from incidentlens.store.base import Store, StoreRefused
+from incidentlens.store.base import Quarantined, Store, StoreRefused
 
 
 class Failure(Exception):
@@ -104,6 +104,27 @@ async def test_transactions_of_one_project_follow_each_other_and_those_of_two_do
 
     await asyncio.gather(first(), second(), third())
     assert order == ["first in", "other in", "first out", "second in"]
+
+
+async def test_seen_records_of_a_span_that_is_kept_are_not_forgotten(store: Store) -> None:
+    async with store.transaction(PROJECT) as tx:
+        await tx.add_seen([(str(n), T0 + n * SECOND) for n in range(100)], 0)
+        await tx.add_seen(
+            [("late", T0 + 11 * SECOND), ("lost", T0 + 40 * SECOND)], T0 + 90 * SECOND, [(T0, T0 + 12 * SECOND)]
+        )
+    async with store.transaction(PROJECT) as tx:
+        assert await tx.seen(0) == {"late", *map(str, range(13)), *map(str, range(90, 100))}
+
+
+async def test_records_put_aside_are_kept_once_as_they_came(store: Store) -> None:
+    record = Quarantined(
+        id="r_1", ts=T0, service="db", stream="{}", metadata=None, line="\x00 odd", error="ValueError: no", at=T0 + 1
+    )
+    async with store.transaction(PROJECT) as tx:
+        await tx.add_quarantined([record, record.model_copy(update={"id": "r_2", "at": T0 + DAY})])
+        await tx.add_quarantined([record.model_copy(update={"error": "another"})])
+    assert (await store.prune(PROJECT, T0 + HOUR)).quarantined == 1
+    assert (await store.prune(PROJECT, T0 + 2 * DAY)).quarantined == 1
 
 
 async def test_seen_records_are_remembered_until_they_are_forgotten(store: Store) -> None:

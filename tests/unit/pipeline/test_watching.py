@@ -10,12 +10,12 @@ from builders import T0, make_event, make_incident, make_problem, make_verificat
 from incidentlens.model.clock import MINUTE, SECOND
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level, Outcome, ProblemKind
-from incidentlens.pipeline.handling import Handling
+from incidentlens.pipeline.contexts import history_of
 from incidentlens.pipeline.situation import Situation
 from incidentlens.pipeline.watching import above_usual, look
 from incidentlens.policy.model import Policy
 from incidentlens.store.memory import MemoryStore
-from running import NAME, make_project
+from running import NAME
 
 NOW = T0 + 5 * MINUTE
 QUIET = make_problem(baseline_per_minute=0.0)
@@ -79,20 +79,20 @@ def test_only_what_is_above_the_usual_keeps_an_incident_open(usual, count, minut
 
 
 async def test_re_escalations_count_since_the_incident_was_last_re_opened():
-    handling, store = Handling(make_project()), MemoryStore()
+    store = MemoryStore()
     incident = make_incident(project=NAME, problems=(make_problem(project=NAME),))
     ended = {"outcome": Outcome.RE_ESCALATED, "ended_at": NOW}
     async with store.transaction(NAME) as tx:
         await tx.save_incident(incident)
         await tx.save_verification(make_verification("v1", started_at=T0, **ended))
-        assert (await handling._history(tx, incident, situation())).re_escalated == 1
+        assert (await history_of(tx, incident, situation(), ())).re_escalated == 1
         await tx.add_event(make_event("reopened", at=T0 + MINUTE))
-        assert (await handling._history(tx, incident, situation())).re_escalated == 0
+        assert (await history_of(tx, incident, situation(), ())).re_escalated == 0
         await tx.save_verification(make_verification("v2", started_at=T0 + MINUTE, **ended))
         await tx.save_verification(make_verification("v3", started_at=T0 + 2 * MINUTE, **ended))
         other = {**ended, "outcome": Outcome.STILL_FIRING}
         await tx.save_verification(make_verification("v4", started_at=T0 + 3 * MINUTE, **other))
-        history = await handling._history(tx, incident, situation())
+        history = await history_of(tx, incident, situation(), ())
     assert history.re_escalated == 2
     assert history.reopened_at == (T0 + MINUTE,)
 

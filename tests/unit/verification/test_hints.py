@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from builders import T0
+from incidentlens.model.analysis import PatternUse
 from incidentlens.model.clock import DAY
 from incidentlens.model.terms import Disposition, Outcome
-from incidentlens.verification import Hint, PatternUse, RunbookOutcome, hints
+from incidentlens.verification import Hint, RunbookOutcome, hints
 
 
 def ends(count: int, **changes: Any) -> list[RunbookOutcome]:
@@ -51,7 +52,7 @@ def test_each_kind_of_end_has_its_hint() -> None:
 
 def test_a_pattern_that_never_matched_in_thirty_days_is_told() -> None:
     old = PatternUse(runbook_id="pool", pattern="QueuePool limit", since=T0 - 31 * DAY)
-    assert "has never matched in 31 days" in found([], old)[0].text
+    assert "has not matched in 31 days" in found([], old)[0].text
     assert found([], old.model_copy(update={"since": T0 - 29 * DAY})) == []
     assert found([], old.model_copy(update={"last_matched_at": T0 - DAY})) == []
     last = found([], old.model_copy(update={"last_matched_at": T0 - 30 * DAY}))[0]

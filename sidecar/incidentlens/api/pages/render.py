@@ -79,6 +79,12 @@ class Visit:
         since = f" since {utc(runner.health.failing_since)}" if runner.health.failing_since else ""
         return f"Reading fails{since}: {runner.health.error}"
 
+    @property
+    def put_aside(self) -> int:
+        """Records that made a stage raise since the process began."""
+        runner = self.services.sidecar.runners.get(self.principal.project.name)
+        return 0 if runner is None else runner.health.quarantined
+
 
 def visit(request: Request, project: str | None = None) -> Visit:
     """A dependency of every page. Raises ApiError 401, which leads to the login page."""

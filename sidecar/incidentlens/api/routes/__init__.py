@@ -1,6 +1,19 @@
 """The routes for programs, one module a concern. `ROUTERS` is all of them, in the order of the documentation."""
 
-from . import alerts, changes, context, health, incidents, persons, query, replay, runbooks, signatures, stats
+from . import (
+    alerts,
+    changes,
+    context,
+    health,
+    incidents,
+    persons,
+    quarantine,
+    query,
+    replay,
+    runbooks,
+    signatures,
+    stats,
+)
 
 ROUTERS = (
     incidents.router,
@@ -13,5 +26,6 @@ ROUTERS = (
     alerts.router,
     replay.router,
     changes.router,
+    quarantine.router,
     health.router,
 )

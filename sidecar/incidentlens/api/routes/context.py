@@ -8,9 +8,10 @@ import xxhash
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field, StringConstraints
 
-from incidentlens.api.auth import Editor, Reader, Serving
+from incidentlens.api.auth import Editor, Principal, Reader, Serving
 from incidentlens.api.errors import ApiError
 from incidentlens.api.params import Cursor, Limit, Text, as_json, read_time
+from incidentlens.api.seams import Services
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Deploy, Maintenance
 from incidentlens.store.base import NotFound
@@ -64,6 +65,11 @@ async def list_deploys(
 @router.post("/deploys", response_model=Deploy, status_code=201, summary="Announce a deploy")
 async def add_deploy(services: Serving, principal: Editor, body: DeployBody) -> Response:
     """It is cited where an incident follows it. The same one sent again changes nothing."""
+    return as_json(await announce_deploy(services, principal, body), 201)
+
+
+async def announce_deploy(services: Services, principal: Principal, body: DeployBody) -> Deploy:
+    """Keep it. ApiError 400 for a time that is none."""
     now = services.clock.now()
     at = read_time(body.at, now, "at")
     at = now if at is None else at
@@ -82,7 +88,7 @@ async def add_deploy(services: Serving, principal: Editor, body: DeployBody) -> 
     )
     async with services.store.transaction(principal.project.name) as tx:
         await tx.add_deploy(deploy)
-    return as_json(deploy, 201)
+    return deploy
 
 
 @router.get("/maintenance", response_model=Page[Maintenance], summary="List maintenance windows")
@@ -101,6 +107,11 @@ async def list_maintenance(
 @router.post("/maintenance", response_model=Maintenance, status_code=201, summary="Announce maintenance")
 async def add_maintenance(services: Serving, principal: Editor, body: MaintenanceBody) -> Response:
     """Problems in it are kept and shown, and tell nobody."""
+    return as_json(await announce_maintenance(services, principal, body), 201)
+
+
+async def announce_maintenance(services: Services, principal: Principal, body: MaintenanceBody) -> Maintenance:
+    """Keep it. ApiError 400 and 422 for times that are none, or make no window."""
     now = services.clock.now()
     starts_at = read_time(body.starts_at, now, "starts_at")
     starts_at = now if starts_at is None else starts_at
@@ -124,7 +135,7 @@ async def add_maintenance(services: Serving, principal: Editor, body: Maintenanc
     )
     async with services.store.transaction(principal.project.name) as tx:
         await tx.add_maintenance(window)
-    return as_json(window, 201)
+    return window
 
 
 @router.delete("/maintenance/{window_id}", status_code=204, response_class=Response, summary="End maintenance")

@@ -14,7 +14,7 @@ from incidentlens.api.seams import Services
 from incidentlens.model.clock import DAY, HOUR
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import Level
-from incidentlens.pipeline.engine import outdate
+from incidentlens.pipeline.memory import outdate
 from incidentlens.store.base import NotFound
 from incidentlens.store.paging import Page
 from incidentlens.store.queries import SignatureDetail, SignatureRow, SignatureSort

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg.rows import DictRow
 
 from incidentlens.model.clock import HOUR
 from incidentlens.model.signatures import SignatureCount, Template
+from incidentlens.store.base import Quarantined
 from incidentlens.store.text import clean, words
 
 from .session import Session, batches
 
+QUARANTINE = "id, ts, service, stream, metadata, line, error, at"
 TEMPLATE_COLUMNS = "signature, template, family, level, first_seen, last_seen, count, alias_of, label"
 
 
@@ -44,14 +46,30 @@ class IntakePart:
         )
         return {row["id"] for row in rows}
 
-    async def add_seen(self, records: Iterable[tuple[str, int]], forget_before: int) -> None:
-        for batch in batches(record for record in records if record[1] >= forget_before):
+    async def add_seen(
+        self, records: Iterable[tuple[str, int]], forget_before: int, keep: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        spans = [*keep, (forget_before, 2**63 - 1)]
+        for batch in batches(record for record in records if any(a <= record[1] <= b for a, b in spans)):
             await self.session.run(
                 "INSERT INTO seen_records (project, id, ts) "
                 "SELECT %s, id, ts FROM unnest(%s::text[], %s::bigint[]) AS new (id, ts) ON CONFLICT DO NOTHING",
                 (self.project, [record for record, _ in batch], [ts for _, ts in batch]),
             )
-        await self.session.run("DELETE FROM seen_records WHERE project = %s AND ts < %s", (self.project, forget_before))
+        await self.session.run(
+            "DELETE FROM seen_records WHERE project = %s AND ts < %s AND NOT EXISTS "
+            "(SELECT FROM unnest(%s::bigint[], %s::bigint[]) AS span (a, b) WHERE ts BETWEEN a AND b)",
+            (self.project, forget_before, [first for first, _ in keep], [last for _, last in keep]),
+        )
+
+    async def add_quarantined(self, records: Iterable[Quarantined]) -> None:
+        columns = QUARANTINE.split(", ")
+        for batch in batches(records, 1_000):
+            await self.session.run(
+                f"INSERT INTO quarantine (project, {QUARANTINE}) SELECT %s, * FROM unnest(%s::text[], %s::bigint[], "
+                "%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[]) ON CONFLICT DO NOTHING",
+                (self.project, *([getattr(record, name) for record in batch] for name in columns)),
+            )
 
     async def templates(self) -> list[Template]:
         rows = await self.session.rows(
@@ -127,6 +145,29 @@ class IntakePart:
                 "SELECT %s, * FROM unnest(%s::text[], %s::bytea[]) "
                 "ON CONFLICT (project, key) DO UPDATE SET value = excluded.value",
                 (self.project, list(latest), list(latest.values())),
+            )
+
+    async def know_patterns(self, patterns: Iterable[tuple[str, str]], at: int) -> None:
+        wanted = sorted({clean(pair) for pair in patterns})
+        params = (self.project, [runbook for runbook, _ in wanted], [pattern for _, pattern in wanted])
+        await self.session.run(
+            "DELETE FROM pattern_uses WHERE project = %s AND NOT EXISTS "
+            "(SELECT FROM unnest(%s::text[], %s::text[]) AS known (r, p) WHERE r = runbook AND p = pattern)",
+            params,
+        )
+        await self.session.run(
+            "INSERT INTO pattern_uses (project, runbook, pattern, since) "
+            "SELECT %s, *, %s FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING",
+            (self.project, at, *params[1:]),
+        )
+
+    async def patterns_matched(self, patterns: Iterable[tuple[str, str]], at: int) -> None:
+        matched = sorted({clean(pair) for pair in patterns})
+        if matched:
+            await self.session.run(
+                "UPDATE pattern_uses SET last_matched_at = %s FROM unnest(%s::text[], %s::text[]) AS matched (r, p) "
+                "WHERE project = %s AND runbook = r AND pattern = p AND coalesce(last_matched_at, 0) < %s",
+                (at, [runbook for runbook, _ in matched], [pattern for _, pattern in matched], self.project, at),
             )
 
     async def service_first_seen(self, services: Mapping[str, int]) -> dict[str, int]:

@@ -22,6 +22,7 @@ OLD = {
         "ON sample.project = incident.project AND sample.incident_id = incident.id "
         "WHERE incident.project = %s AND incident.ended_at < %s"
     ),
+    "quarantine": "SELECT ctid FROM quarantine WHERE project = %s AND at < %s",
     "outbox": "SELECT ctid FROM outbox WHERE project = %s AND done_at < %s",
 }
 
@@ -52,4 +53,5 @@ async def prune(
         seen=await remove("seen_records", before),
         samples=await remove("problem_samples", before),
         outbox=await remove("outbox", before),
+        quarantined=await remove("quarantine", before),
     )

@@ -1,4 +1,4 @@
-"""Deploys, maintenance, actions, events, services and the outbox, as lists."""
+"""Deploys, maintenance, actions, events, services, the outbox, quarantine and patterns, as lists."""
 
 # ruff: noqa: S608 (only this folder's own column lists are put into statements; every value is a parameter)
 
@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from psycopg.rows import DictRow
 
+from incidentlens.model.analysis import PatternUse
 from incidentlens.model.decisions import Action, Deploy, IncidentEvent, Maintenance
 from incidentlens.model.terms import ActionKind
+from incidentlens.store.base import Quarantined
 from incidentlens.store.paging import Page, check_limit, cut, decode, encode, list_key
 from incidentlens.store.queries import ActionRow, OutboxState
 
 from .context import DEPLOY, MAINTENANCE
+from .intake import QUARANTINE
 from .reading import Reader, Where, after, ordered
 from .records import EVENT
 
@@ -108,6 +111,28 @@ class ReadContext(Reader):
         return OutboxState(
             waiting=waiting["n"], oldest=waiting["oldest"], given_up=given_up["n"], last_error=given_up["error"]
         )
+
+    async def list_quarantined(self, project: str, *, limit: int = 50, cursor: str | None = None) -> Page[Quarantined]:
+        key = list_key("quarantine", project=project)
+        rows, following = await self._page(
+            f"SELECT {QUARANTINE} FROM quarantine", Where("project = %s", project), "at, id", (int, str), key, limit,
+            cursor,
+        )  # fmt: skip
+        return Page(items=tuple(Quarantined(**row) for row in rows), next_cursor=following)
+
+    async def count_quarantined(self) -> dict[str, int]:
+        async with self._read() as session:
+            rows = await session.rows("SELECT project, count(*) AS n FROM quarantine GROUP BY project")
+        return {row["project"]: row["n"] for row in rows}
+
+    async def pattern_uses(self, project: str) -> list[PatternUse]:
+        async with self._read() as session:
+            rows = await session.rows(
+                "SELECT runbook AS runbook_id, pattern, since, last_matched_at FROM pattern_uses WHERE project = %s "
+                'ORDER BY runbook COLLATE "C", pattern COLLATE "C"',
+                (project,),
+            )
+        return [PatternUse(**row) for row in rows]
 
     async def _page(
         self,
