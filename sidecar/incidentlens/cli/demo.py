@@ -44,6 +44,14 @@ def demo(
 ) -> None:
     """Play a failure and show the incident from its first line to its verified end."""
     from incidentlens.demo.programs import Unusable, Wanted, find
+
+    if loki is not None and loki_program is not None:
+        unusable("give either --loki URL or --loki-program PATH")
+    try:
+        programs = find(Wanted(grafana, grafana_home, grafana_plugin, loki_program, plain))
+    except Unusable as error:
+        unusable(str(error))
+
     from incidentlens.demo.run import DemoError, Options, run, summary
     from incidentlens.intake.errors import LokiError
     from incidentlens.scenarios.generator import Scenario
@@ -54,12 +62,6 @@ def demo(
     except ValueError as error:
         unusable(str(error))
     logging.getLogger().setLevel(logging.ERROR)  # the story is told by the screen
-    if loki is not None and loki_program is not None:
-        unusable("give either --loki URL or --loki-program PATH")
-    try:
-        programs = find(Wanted(grafana, grafana_home, grafana_plugin, loki_program, plain))
-    except Unusable as error:
-        unusable(str(error))
     shown = talk.is_terminal and not no_open
     options = Options(scenario, seed, speed, rate, loki, tenant, database, keep, programs, shown)
     try:

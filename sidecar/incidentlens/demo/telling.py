@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from incidentlens.model.incidents import Incident
+from incidentlens.model.terms import Status
 from incidentlens.provision import Conflict
 from incidentlens.publish.grafana_http import GrafanaError
 
@@ -58,7 +59,7 @@ class Telling:
 
     async def settled(self, incidents: Collection[Incident]) -> None:
         """Wait until each incident's messages have come, its resolution too, or patience runs out."""
-        told = [incident for incident in incidents if incident.disposition.notifies]
+        told = [each for each in incidents if each.disposition.notifies and each.status is not Status.SUPPRESSED]
         deadline = time.monotonic() + _PATIENCE_S
         if awaited(self.delivered(incidents), told):
             self.screen.say("waiting for Grafana's last message: it tells of an end within some 40 s")
