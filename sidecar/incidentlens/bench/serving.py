@@ -69,7 +69,7 @@ class Served:
 
 @asynccontextmanager
 async def served(incidents: int, evidence: int, *, interval_s: int = 30) -> AsyncIterator[Served]:
-    """Fill a database, start a local Loki with nothing in it and the sidecar; all is stopped at the end of the block."""
+    """Fill a database, start a local Loki with nothing in it and the sidecar, and stop it all at the end."""
     async with contextlib.AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="incidentlens-bench-")))
         server = EmbeddedPostgres(folder / "postgres")

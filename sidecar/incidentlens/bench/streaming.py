@@ -24,8 +24,9 @@ async def measure(served: Served, conditions: str, changes: int) -> list[Figure]
         async for packet in served.follow():
             now = time.perf_counter()
             text = packet.data.decode()
-            for waiting in [name for name in incidents if name in text]:
-                heard[waiting] = now
+            named = [name for name in incidents if name in text]
+            # Without names it says "look at everything again", as after a lost connection: that tells of a change too.
+            heard.update(dict.fromkeys(named or incidents, now))
             news.set()
 
     following = asyncio.create_task(follow())
@@ -36,12 +37,14 @@ async def measure(served: Served, conditions: str, changes: int) -> list[Figure]
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     seconds.sort()
+    median = statistics.median(seconds)
     p95 = seconds[round(0.95 * (len(seconds) - 1))]
+    details = {"seconds": [round(each, 3) for each in seconds]}
     told = (
         f"{conditions}; {changes} changes, from the change's commit to the packet of RunStream, in a process beside it"
     )
     return [
-        Figure("stream_median", statistics.median(seconds), "s", told, "within 2", statistics.median(seconds) < _AIM_S),
+        Figure("stream_median", median, "s", told, "within 2", median < _AIM_S, details),
         Figure("stream_p95", p95, "s", told, "within 2", p95 < _AIM_S),
         Figure("stream_worst", seconds[-1], "s", told, "within 2", seconds[-1] < _AIM_S),
     ]
