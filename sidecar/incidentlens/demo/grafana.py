@@ -26,6 +26,7 @@ from .standins import ONCALL, StandIns
 
 PORT = 3000
 OVERVIEW = "incidentlens-overview"
+LOKI_UID = "loki"
 _START_WAIT_S = 120.0  # a first start makes its whole database
 
 
@@ -152,7 +153,7 @@ level = warn
 def loki_source(url: str, tenant: str | None) -> dict[str, object]:
     """The logs themselves, for Explore."""
     source: dict[str, object] = {
-        "name": "Loki", "type": "loki", "uid": "loki", "access": "proxy", "orgId": 1, "url": url, "editable": False,
+        "name": "Loki", "type": "loki", "uid": LOKI_UID, "access": "proxy", "orgId": 1, "url": url, "editable": False,
     }  # fmt: skip
     if tenant:
         source["jsonData"] = {"httpHeaderName1": "X-Scope-OrgID"}
@@ -167,6 +168,7 @@ async def fill(grafana: RunningGrafana, project: str, public_url: str, sent_to: 
         options = Options(
             public_url=public_url,
             project=project,
+            loki_uid=LOKI_UID,
             escalate=sent_to.webhook("discord-escalate"),
             dev=sent_to.webhook("discord-dev"),
             oncall=ONCALL,
