@@ -7,6 +7,10 @@ import os
 import time
 from collections.abc import Sequence
 
+from grpc.aio import AioRpcError
+
+from incidentlens.store.base import StoreError
+
 from . import idling, panels, refreshing, streaming
 from .measure import Figure
 from .serving import served
@@ -29,10 +33,14 @@ async def _measure(parts: Sequence[str], incidents: int, evidence: int, seconds:
         filled = time.monotonic() - began
         figures = [Figure("served_store_filled", filled, "s", f"{conditions}, until the sidecar answered")]
         load = f"{os.getloadavg()[0]:.1f} processes wanted to run when it began"
-        if "panels" in parts:
-            figures += await panels.measure(running, f"{conditions}; {load}")
-        if "stream" in parts:
-            figures += await streaming.measure(running, conditions, changes)
-        if "refresh" in parts:
-            figures += await refreshing.measure(running, conditions, seconds)
+        work = {
+            "panels": lambda: panels.measure(running, f"{conditions}; {load}"),
+            "stream": lambda: streaming.measure(running, conditions, changes),
+            "refresh": lambda: refreshing.measure(running, conditions, seconds),
+        }
+        for part in (part for part in work if part in parts):
+            try:
+                figures += await work[part]()
+            except (StoreError, RuntimeError, AioRpcError, TimeoutError) as error:
+                figures.append(Figure.not_measured(part, "", f"{type(error).__name__}: {error}"))
         return figures
