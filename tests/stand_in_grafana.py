@@ -1,8 +1,8 @@
 """A program that can stand in for `grafana server`: it reads the ini file it is given, answers the part of the API that
-provisioning uses, and, once a rule is made, asks the data source each second what is open and tells the webhooks.
+provisioning uses, and, once a rule is made, asks the data source each second what is open and tells the contact points.
 
 Run as `python stand_in_grafana.py [server] --homepath DIR --config FILE`. What happened to it is written, a line each,
-to `events` in its data folder's parent's parent, which the demo removes; so to STAND_IN_EVENTS where that is set.
+to the file that STAND_IN_EVENTS names.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import configparser
 import json
 import os
 import signal
+import smtplib
 import sys
 import threading
 import time
 import urllib.request
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -36,6 +38,7 @@ def happened(what: str) -> None:
 
 class Web(BaseHTTPRequestHandler):
     admin = FakeGrafanaAdmin("9.4.0")
+    mail = ""  # host:port
 
     def _do(self) -> None:
         path = self.path.partition("?")[0]
@@ -89,15 +92,22 @@ def open_alerts(address: str) -> dict[str, dict[str, str]]:
 
 
 def tell(labels: dict[str, str], over: bool) -> None:
-    """As the message templates do, to the webhook of the disposition."""
-    uid = {"ESCALATE": "incidentlens-escalate", "NEEDS_DEV": "incidentlens-dev"}.get(labels["disposition"])
-    point = next((each for each in Web.admin.things["contact-points"].values() if each["uid"] == uid), None)
-    if point is None:
-        return
+    """As the message templates do, to the contact point of the disposition."""
+    uid = {
+        "ESCALATE": "incidentlens-escalate", "NEEDS_DEV": "incidentlens-dev", "NEEDS_ONCALL": "incidentlens-oncall",
+    }.get(labels["disposition"])  # fmt: skip
+    point = next(each for each in Web.admin.things["contact-points"].values() if each["uid"] == uid)
     rule = next(iter(Web.admin.rules.values()))
     link = rule["annotations"]["incident_url"].replace("{{ $labels.incident_id }}", labels["incident_id"])
-    title = f"{'Resolved' if over else labels['disposition']}: {labels['title']}"
-    body = {"embeds": [{"title": title[:256]}], "content": f"[Incident]({link})"}
+    title = f"{'Resolved' if over else labels['disposition']}: {labels['title']}"[:256]
+    if point["type"] == "email":
+        mail = EmailMessage()
+        mail["To"], mail["From"], mail["Subject"] = point["settings"]["addresses"], "grafana@example.com", title
+        mail.set_content(link)
+        with smtplib.SMTP(*Web.mail.split(":"), timeout=5) as server:
+            server.send_message(mail)
+        return
+    body = {"embeds": [{"title": title}], "content": f"[Incident]({link})"}
     request = urllib.request.Request(
         point["settings"]["url"], json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
@@ -115,10 +125,13 @@ def evaluate(address: str, ended: threading.Event) -> None:
         except Exception as error:
             happened(f"error {error}")
             continue
-        for key in now.keys() - known.keys():
-            tell(now[key], over=False)
-        for key in known.keys() - now.keys():
-            tell(known[key], over=True)
+        try:
+            for key in now.keys() - known.keys():
+                tell(now[key], over=False)
+            for key in known.keys() - now.keys():
+                tell(known[key], over=True)
+        except Exception as error:
+            happened(f"error {error!r}")
         known = now
 
 
@@ -138,6 +151,7 @@ def main() -> None:
     happened(f"plugin {plugin.is_file()}")
     if os.environ.get("STAND_IN_FAILS"):
         sys.exit("cannot migrate the database")
+    Web.mail = settings["smtp"]["host"]
     ended = threading.Event()
     server = ThreadingHTTPServer((settings["server"]["http_addr"], int(settings["server"]["http_port"])), Web)
     server.daemon_threads = True
