@@ -8,12 +8,16 @@ import random
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from incidentlens.demo import configuration
 from incidentlens.demo.stack import stack
 
 from .measure import Figure, alone
+
+if TYPE_CHECKING:
+    from incidentlens.intake.loki import LokiClient
+    from incidentlens.store.postgres import PostgresStore
 
 _TIMEOUT_S = 60.0
 
@@ -49,7 +53,7 @@ async def _rounds(rounds: int, interval_s: int) -> list[float]:
 
     async with stack(None, None, keep=False) as parts, contextlib.AsyncExitStack() as running:
         path = configuration.write(parts, None, 30, 20)
-        _set_interval(path, interval_s)
+        set_interval(path, interval_s)
         loki = LokiClient(LokiSettings(parts.loki_url))
         running.push_async_callback(loki.close)
         await push_lines(loki, Scenario("healthy").history(time.time_ns(), 1200))
@@ -68,19 +72,15 @@ async def _rounds(rounds: int, interval_s: int) -> list[float]:
         return seconds
 
 
-def _set_interval(path: Path, interval_s: int) -> None:
+def set_interval(path: Path, interval_s: int) -> None:
+    """Look as often as a project does that says nothing of it, instead of as often as the demo."""
     text = path.read_text("utf-8")
     path.write_text(text.replace("interval: 2s", f"interval: {interval_s}s").replace("delay: 1s", "delay: 2s"), "utf-8")
 
 
-async def _one(loki: Any, store: Any, number: int) -> float:
+async def _one(loki: LokiClient, store: PostgresStore, number: int) -> float:
     """Push a failure nobody has seen and wait for the incident that names its service."""
-    service = f"bench-{number}"
-    pushed = time.time_ns()
-    words = ("ledger", "mirror", "packet", "quorum", "socket", "tunnel", "vault", "widget")
-    text = f"{words[number % len(words)]} {words[number // len(words) % len(words)]} writer lost its lease"
-    values = [[str(pushed + index), f'level=error msg="{text}, attempt {index}"'] for index in range(20)]
-    await loki.push([{"stream": {"env": "shop", "service_name": service}, "values": values}])
+    service, pushed = await fail_anew(loki, number)
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         async with store.transaction(configuration.PROJECT) as tx:
@@ -88,3 +88,14 @@ async def _one(loki: Any, store: Any, number: int) -> float:
                 return (time.time_ns() - pushed) / 1e9
         await asyncio.sleep(0.1)
     return _TIMEOUT_S
+
+
+async def fail_anew(loki: LokiClient, number: int) -> tuple[str, int]:
+    """Push 20 lines of a failure nobody has seen, in a service of its own; its name and the first line's time (ns)."""
+    service = f"bench-{number}"
+    pushed = time.time_ns()
+    words = ("ledger", "mirror", "packet", "quorum", "socket", "tunnel", "vault", "widget")
+    text = f"{words[number % len(words)]} {words[number // len(words) % len(words)]} writer lost its lease"
+    values = [[str(pushed + index), f'level=error msg="{text}, attempt {index}"'] for index in range(20)]
+    await loki.push([{"stream": {"env": "shop", "service_name": service}, "values": values}])
+    return service, pushed

@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value. `aim` is what the project sets itself; `peer` names what it is compared with."""
+    """One measured value; None where it could not be measured, and `conditions` say why. `aim` is the project's own."""
 
     name: str
-    value: float
+    value: float | None
     unit: str
     conditions: str
     aim: str = ""
@@ -31,6 +31,11 @@ class Figure:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def not_measured(cls, name: str, unit: str, why: str, aim: str = "") -> Figure:
+        """One that this machine cannot give."""
+        return cls(name, None, unit, f"not measured: {why}", aim)
 
 
 def machine() -> dict[str, Any]:

@@ -41,6 +41,9 @@ def provision(
     project_token: str = typer.Option(
         "", "--project-token", envvar="INCIDENTLENS_TOKEN", help="The project's token, for the data source."
     ),
+    loki_uid: str = typer.Option(
+        "", "--loki-uid", help="The uid of Grafana's Loki data source, for links from evidence into Explore."
+    ),
     discord_escalate: str = typer.Option(
         "", "--discord-escalate", envvar="DISCORD_ESCALATE_URL", help="Discord webhook told of ESCALATE."
     ),
@@ -85,6 +88,7 @@ def provision(
             public_url=public_url,
             project=project,
             token=project_token,
+            loki_uid=loki_uid,
             data_source=not no_data_source,
             alerting=not no_alerting,
             escalate=discord_escalate,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .stack import Stack
@@ -9,8 +11,22 @@ from .stack import Stack
 PROJECT = "shop"
 
 
-def write(stack: Stack, tenant: str | None, quiet_seconds: float, look_back_minutes: float) -> Path:
-    """Write the file and return it. The database's address goes into a file of its own, as a secret should."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A Grafana that tells people, and is written back to."""
+
+    url: str
+    token_file: Path
+    dashboards: Sequence[str]  # uids
+
+
+def write(
+    stack: Stack, tenant: str | None, quiet_seconds: float, look_back_minutes: float, told: Told | None = None
+) -> Path:
+    """Write the file and return it. The database's address goes into a file of its own, as a secret should.
+
+    Without a Grafana that tells anybody the mode is `shadow`: everything is decided and shown, nothing is sent.
+    """
     secret = stack.folder / "database-url"
     secret.write_text(stack.database_url + "\n", "utf-8")
     secret.chmod(0o600)
@@ -28,7 +44,7 @@ server:
   require_token: false
 grafana:
   listen: "127.0.0.1:{stack.grafana_port}"
-projects:
+{_publish(told)}projects:
   {PROJECT}:
 {f'    tenant: "{tenant}"' if tenant else "    # no tenant: this Loki has none"}
     service_label: service_name
@@ -50,7 +66,7 @@ projects:
       inventory: team-stock
       catalogue: team-catalogue
     policy:
-      mode: shadow
+      mode: {"live" if told else "shadow"}
       # A real project waits for minutes; a demo has seconds.
       quiet_minutes: {quiet_seconds / 60:.3f}
       max_quiet_minutes: {quiet_seconds / 60:.3f}
@@ -58,3 +74,15 @@ projects:
         "utf-8",
     )
     return path
+
+
+def _publish(told: Told | None) -> str:
+    if told is None:
+        return ""
+    return f"""publish:
+  loki_events: true
+  grafana:
+    url: "{told.url}"
+    token_file: "{told.token_file}"
+    dashboards: [{", ".join(told.dashboards)}]
+"""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -21,14 +21,18 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import Status
 from incidentlens.pipeline.live import Sidecar
 from incidentlens.pipeline.results import importance, incident_result
+from incidentlens.pipeline.upkeep import Upkeep
 from incidentlens.scenarios.generator import Scenario
 from incidentlens.scenarios.player import play, push_lines, write_truth
 from incidentlens.store.postgres import PostgresStore
 
 from . import configuration
+from .children import DemoError
+from .programs import Programs
 from .screen import Screen
-from .stack import WEB_PORT, DemoError, Stack, stack
+from .stack import WEB_PORT, Stack, stack
 from .story import Story, seconds_after
+from .telling import tell_people
 
 _HISTORY_MINUTES = 20.0
 _QUIET_S = 20.0  # at speed 1; a real project waits for minutes
@@ -47,24 +51,39 @@ class Options:
     tenant: str | None
     database: str | None
     keep: bool
+    programs: Programs = field(default_factory=Programs)
+    open_page: bool = False  # of Grafana, in a browser
 
 
 async def run(options: Options, console: Console) -> dict[str, Any]:
     """Play the demo; returns the object of DESIGN section 5. Raises DemoError, LokiError, StoreError."""
     scenario = Scenario(options.scenario, options.seed, options.rate, options.speed)
+    programs = options.programs
     with Screen(console) as screen:
-        screen.say(f"starting: a database, {'a' if options.loki is None else 'your'} Loki, the shop, the sidecar")
-        async with stack(options.loki, options.database, options.keep) as parts:
+        if programs.note:
+            screen.say(programs.note, style="yellow")
+        which = "a real" if programs.loki else "a"
+        also = ", Grafana" if programs.grafana else ""
+        screen.say(
+            f"starting: a database, {which if options.loki is None else 'your'} Loki, the shop, the sidecar{also}"
+        )
+        async with stack(options.loki, options.database, options.keep, programs.loki) as parts:
             return await _play(options, scenario, parts, screen)
 
 
 async def _play(options: Options, scenario: Scenario, parts: Stack, screen: Screen) -> dict[str, Any]:
     quiet = max(5.0, _QUIET_S / options.speed)
-    path = configuration.write(parts, options.tenant, quiet, _HISTORY_MINUTES)
-    loaded = load_config(path)
-    store = PostgresStore(parts.database_url)
-    clock = SystemClock()
     async with contextlib.AsyncExitStack() as running:
+        telling = None
+        if options.programs.grafana is not None:
+            telling = await tell_people(
+                running, options.programs.grafana, parts, options.tenant, screen, options.open_page
+            )
+        told = None if telling is None else telling.told
+        path = configuration.write(parts, options.tenant, quiet, _HISTORY_MINUTES, told)
+        loaded = load_config(path)
+        store = PostgresStore(parts.database_url)
+        clock = SystemClock()
         await store.open()
         running.push_async_callback(store.close)
         shop = LokiClient(LokiSettings(parts.loki_url, options.tenant))
@@ -80,17 +99,29 @@ async def _play(options: Options, scenario: Scenario, parts: Stack, screen: Scre
         listen = loaded.config.grafana.listen or "127.0.0.1:0"
         await serve_grafana(running, lambda: loaded, store, sidecar, clock, listen)
         screen.say(f"Grafana's data source asks at {listen}")
+        if telling is not None:
+            # Before what answers it, or its last evaluations would fail.
+            running.push_async_callback(telling.grafana.child.stop)
         await sidecar.start()
         running.push_async_callback(sidecar.stop)
         await sidecar.first_run(configuration.PROJECT)
         screen.say("the sidecar has learnt what is usual and reads on from here")
+        if telling is not None:
+            await telling.fill(configuration.PROJECT, address)
+            upkeep = Upkeep(sidecar, store, clock)
+            upkeep.start()
+            running.push_async_callback(upkeep.stop)
 
         screen.restart_clock()
         screen.say(f"the shop runs; {scenario.name} will break it in {scenario.timeline.before / options.speed:.0f} s")
         truth = await play(scenario, shop, on_batch=_on_batch(screen))
         screen.say("the scenario is over; waiting for the verifier")
         await _settled(story, screen)
+        if telling is not None:
+            await telling.settled(story.incidents.values())
         result = await _result(options, scenario, truth, store, story)
+        if telling is not None:
+            result["delivered"] = [each.as_json() for each in telling.delivered(story.incidents.values())]
         if options.keep:
             write_truth(truth, parts.folder)
             screen.say(f"kept in {parts.folder}; go on with: incidentlens local-loki --data {parts.folder / 'loki'}")
@@ -171,6 +202,10 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     if result["truth"].get("cause"):
         cause = result["truth"]["cause"]
         rows.append(("the truth", f"{cause['error']} in {cause['service']}"))
+    if "delivered" in result:
+        rows += [("told", each["text"]) for each in result["delivered"]]
+        reached = {each["incident"] for each in result["delivered"]}
+        rows += [("told", f"nothing came of: {each['title']}") for each in told if each["id"] not in reached]
     return rows
 
 

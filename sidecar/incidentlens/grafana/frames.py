@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
 from incidentlens.model.times import iso
 from incidentlens.store.text import clean_json, clean_text
@@ -32,14 +31,6 @@ class FieldType(StrEnum):
     JSON = "json"  # any value that JSON can hold
 
 
-_ARROW: dict[FieldType, pa.DataType] = {
-    FieldType.TIME: pa.timestamp("ns", tz="UTC"),
-    FieldType.STRING: pa.utf8(),
-    FieldType.FLOAT: pa.float64(),
-    FieldType.INT: pa.int64(),
-    FieldType.BOOL: pa.bool_(),
-    FieldType.JSON: pa.binary(),
-}
 # Grafana's names: the kind of a field, and the type its Go SDK gives it.
 _NAMES: dict[FieldType, tuple[str, str]] = {
     FieldType.TIME: ("time", "time.Time"),
@@ -108,6 +99,16 @@ class Frame:
 
 def to_arrow(frame: Frame) -> bytes:
     """The frame as an Arrow file, as a backend plugin gives it to Grafana."""
+    import pyarrow as pa  # 40 MB, which a sidecar that no Grafana asks need not hold
+
+    types = {
+        FieldType.TIME: pa.timestamp("ns", tz="UTC"),
+        FieldType.STRING: pa.utf8(),
+        FieldType.FLOAT: pa.float64(),
+        FieldType.INT: pa.int64(),
+        FieldType.BOOL: pa.bool_(),
+        FieldType.JSON: pa.binary(),
+    }
     columns, arrays = [], []
     for column in frame.fields:
         metadata = {}
@@ -115,7 +116,7 @@ def to_arrow(frame: Frame) -> bytes:
             metadata["labels"] = orjson.dumps(_plain(column.labels))
         if column.config:
             metadata["config"] = orjson.dumps(_plain(column.config))
-        kind = _ARROW[column.type]
+        kind = types[column.type]
         columns.append(pa.field(clean_text(column.name), kind, bool(column.nullable), metadata or None))
         values: Sequence[Any] = column.values
         if column.type is FieldType.JSON:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import email
 import email.policy
 import html
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import uvicorn
 
 MAX_BODY = 1 << 20
 KEPT = 500
@@ -31,13 +34,15 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Catcher:
-    """`messages` has what came, the latest last: {"at", "kind", "to", ...}."""
+    """`messages` has what came, the latest last: {"at", "kind", "to", ...}. `heard` is called with each as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[dict[str, Any]], None] = lambda _message: None) -> None:
         self.messages: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._heard = heard
 
     def keep(self, kind: str, to: str, **values: Any) -> None:
         self.messages.append({"at": datetime.now(UTC).isoformat(), "kind": kind, "to": to, **values})
+        self._heard(self.messages[-1])
 
     # -- Discord ---------------------------------------------------------------------------------------------------
 
@@ -175,21 +180,46 @@ def _wrong(message: Any) -> str:
     return f"embeds: title must be {MAX_TITLE} or fewer in length, is {long[0]}" if long else ""
 
 
-async def serve(http: str, smtp: str) -> None:
-    """Until SIGTERM or Ctrl-C. Addresses as HOST:PORT."""
-    import uvicorn
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
 
-    catcher = Catcher()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def listening(catcher: Catcher, http: str, smtp: str) -> AsyncIterator[tuple[int, int]]:
+    """Listen until the block ends. Addresses as HOST:PORT, port 0 for any; the ports of both."""
     host, _, port = smtp.rpartition(":")
     mail = await asyncio.start_server(catcher.smtp, host, int(port), limit=MAX_BODY)
     host, _, port = http.rpartition(":")
-    server = uvicorn.Server(uvicorn.Config(catcher, host=host, port=int(port), log_level="warning", lifespan="off"))
-    loop = asyncio.get_running_loop()
+    server = _Server(
+        uvicorn.Config(
+            catcher, host=host, port=int(port), log_level="warning", lifespan="off", timeout_graceful_shutdown=3
+        )
+    )
     async with mail:
         serving = asyncio.create_task(server.serve())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, setattr, server, "should_exit", True)
-        await serving
+        try:
+            while not server.started:
+                if serving.done():
+                    await serving  # raises what kept it from starting
+                    raise OSError(f"cannot listen on {http}")
+                await asyncio.sleep(0.01)
+            yield server.servers[0].sockets[0].getsockname()[1], mail.sockets[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def serve(http: str, smtp: str) -> None:
+    """Until SIGTERM or Ctrl-C. Addresses as HOST:PORT."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with listening(Catcher(), http, smtp):
+        await ended.wait()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Options:
 
     public_url: str = "http://localhost:8095"  # where people reach IncidentLens's pages
     project: str = ""  # of the data source; empty: the token's own
+    loki_uid: str = ""  # Grafana's data source of the logs, for links into Explore
     token: str = ""
     data_source: bool = True
     alerting: bool = True

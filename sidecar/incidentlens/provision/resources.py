@@ -55,13 +55,14 @@ def resources(options: Options) -> Resources:
 
 
 def _data_source(options: Options) -> dict[str, Any]:
+    settings = {"project": options.project, "lokiUid": options.loki_uid}
     source: dict[str, Any] = {
         "name": "IncidentLens",
         "type": DATA_SOURCE_TYPE,
         "uid": DATA_SOURCE,
         "access": "proxy",
         "isDefault": False,
-        "jsonData": {"project": options.project} if options.project else {},
+        "jsonData": {name: value for name, value in settings.items() if value},
     }
     if options.token:
         source["secureJsonData"] = {"token": options.token}

@@ -83,10 +83,11 @@ ANALYSED = ", ".join((*COLUMNS, "incident_tallies", "templates", "counts", "coun
 
 async def seed(
     store: PostgresStore, incidents: int = 100_000, *, project: str = "bench", now: int = 1_750_000_000 * SECOND,
-    random_seed: int = 1,
+    random_seed: int = 1, evidence: int = 0,
 ) -> None:  # fmt: skip
     """Add that many incidents, over the 90 days before `now`, with all that hangs on them, and a day of counts.
 
+    Each problem has two lines of evidence, and more, spread evenly, where `evidence` asks for that many in all.
     The same arguments give the same rows. The project must be empty; raises StoreRefused where it is not.
     """
     chance = random.Random(random_seed)
@@ -102,6 +103,7 @@ async def seed(
             for table, columns in COLUMNS.items():
                 await _copy(session, table, columns, rows[table])
         await _signatures(session, chance, project, now)
+        await _more_evidence(session, project, evidence)
     async with store.session() as session:
         await session.run("SET statement_timeout = 0")
         await session.run(f"VACUUM ANALYZE {ANALYSED}")
@@ -223,6 +225,20 @@ async def _copy(session: Session, table: str, columns: Sequence[str], rows: Iter
     async with session.connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             await copy.write_row(row)
+
+
+async def _more_evidence(session: Session, project: str, wanted: int) -> None:
+    """Further lines like those there are, made by the database itself."""
+    row = await session.row("SELECT count(*) AS n FROM evidence WHERE project = %s", (project,))
+    there = row["n"] if row else 0
+    if not there or wanted <= there:
+        return
+    await session.run(
+        "INSERT INTO evidence (project, incident_id, id, kind, service, ts, text, data) "
+        "SELECT project, incident_id, id || '_' || copy, kind, service, ts + copy, text, data FROM evidence "
+        "CROSS JOIN generate_series(1, %s) AS copy WHERE project = %s LIMIT %s",
+        (-(-(wanted - there) // there), project, wanted - there),
+    )
 
 
 async def _signatures(session: Session, chance: random.Random, project: str, now: int) -> None:

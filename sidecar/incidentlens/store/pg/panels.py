@@ -115,13 +115,14 @@ class ReadPanels(Reader):
         if conditions is None:
             return [], 0
         tally = tally_step(starts, until)
+        source = _source(project, where, conditions, starts[0], until)
         async with self._read() as session:
             if tally and len(conditions.conditions) == 1 and len(by) <= 1 and not set(by) - TALLIED:
                 rows = await _tallied(session, project, starts, until, tally, by)
             elif set(by) <= CLOSED:
-                rows = await _counted(session, conditions, starts, until, by)
+                rows = await _counted(session, source, starts, by)
             else:
-                rows = await _gathered(session, conditions, starts, until, by, limit)
+                rows = await _gathered(session, source, starts, by, limit)
         found = [
             SeriesCount(
                 key=tuple(row[f"k{number}"] for number in range(len(by))),
@@ -159,8 +160,11 @@ async def names_of(session: Session, project: str, facet: Facet, limit: int) -> 
     return [row["name"] for row in await session.rows(query, (project, limit))]
 
 
-def conditions_of(project: str, where: PanelFilter) -> Where | None:
-    """The conditions on the table of incidents; None where nothing can fulfil them."""
+def conditions_of(project: str, where: PanelFilter, arrays: str = "") -> Where | None:
+    """The conditions on the table of incidents; None where nothing can fulfil them.
+
+    `arrays` stands before the names of the columns `services` and `signatures`.
+    """
     where = clean(where)
     if where.nothing:
         return None
@@ -181,9 +185,9 @@ def conditions_of(project: str, where: PanelFilter) -> Where | None:
         ("signatures", where.signatures, where.not_signatures),
     ):
         for group in wanted:
-            conditions.add(f"{column} && %s::text[]", list(group))
+            conditions.add(f"{arrays}{column} && %s::text[]", list(group))
         if unwanted:
-            conditions.add(f"NOT {column} && %s::text[]", list(unwanted))
+            conditions.add(f"NOT {arrays}{column} && %s::text[]", list(unwanted))
     if where.runbooks:
         conditions.add("runbook = ANY(%s)", list(where.runbooks))
     if where.not_runbooks:
@@ -194,6 +198,29 @@ def conditions_of(project: str, where: PanelFilter) -> Where | None:
             return None
         conditions.add("search @@ %s::tsquery", query)
     return conditions
+
+
+def _source(
+    project: str, where: PanelFilter, conditions: Where, since: int, until: int
+) -> tuple[str, tuple[object, ...]]:
+    """What to count from: the incidents opened in that time that fulfil the conditions, with its parameters.
+
+    Where services or signatures are only ruled out, nearly all incidents fulfil that: they are read from the index
+    `incidents_without`, but for those whose arrays are too long to be in it.
+    """
+    opened = "opened_at >= %s AND opened_at < %s"
+    ruled_out = where.not_services or where.not_signatures
+    chosen = where.ids or where.services or where.signatures or where.text is not None
+    few = conditions_of(project, where, "few_") if ruled_out and not chosen else None
+    if few is None:
+        return f"incidents WHERE {conditions} AND {opened}", (*conditions.params, since, until)
+    columns = ", ".join(["opened_at", *COLUMNS.values()])
+    return (
+        f"(SELECT {columns} FROM incidents WHERE few_services IS NOT NULL AND few_signatures IS NOT NULL AND {few} "
+        f"AND {opened} UNION ALL SELECT {columns} FROM incidents "
+        f"WHERE (few_services IS NULL OR few_signatures IS NULL) AND {conditions} AND {opened}) AS incidents",
+        (*few.params, since, until, *conditions.params, since, until),
+    )
 
 
 def slot_of(column: str, starts: Sequence[int]) -> tuple[str, tuple[object, ...]]:
@@ -230,38 +257,37 @@ async def _tallied(
 
 
 async def _counted(
-    session: Session, conditions: Where, starts: Sequence[int], until: int, by: Sequence[Facet]
+    session: Session, source: tuple[str, tuple[object, ...]], starts: Sequence[int], by: Sequence[Facet]
 ) -> list[DictRow]:
     """By closed vocabularies: few kinds, counted a bucket at once."""
     slot, params = slot_of("opened_at", starts)
     keys = "".join(f", {COLUMNS[facet]} AS k{number}" for number, facet in enumerate(by))
     names = "".join(f", k{number}" for number in range(len(by)))
     return await session.rows(
-        f"WITH counted AS (SELECT {slot} AS slot, count(*) AS n{keys} FROM incidents WHERE {conditions} "
-        f"AND opened_at >= %s AND opened_at < %s GROUP BY slot{names}) "
+        f"WITH counted AS (SELECT {slot} AS slot, count(*) AS n{keys} FROM {source[0]} GROUP BY slot{names}) "
         "SELECT sum(n)::bigint AS total, array_agg(slot) AS slots, array_agg(n) AS counts, "
         f"count(*) OVER () AS series{names} FROM counted GROUP BY {names[2:] or '()'} "
         f"HAVING count(*) > 0 ORDER BY 1 DESC{names}",
-        (*params, *conditions.params, starts[0], until),
+        (*params, *source[1]),
         plan=False,
     )
 
 
 async def _gathered(
-    session: Session, conditions: Where, starts: Sequence[int], until: int, by: Sequence[Facet], limit: int
+    session: Session, source: tuple[str, tuple[object, ...]], starts: Sequence[int], by: Sequence[Facet], limit: int
 ) -> list[DictRow]:
     """By what may have thousands of values: first the largest kinds, then only those a bucket."""
     slot, params = slot_of("opened_at", starts)
     keys = ", ".join(f"{COLUMNS[facet]} AS k{number}" for number, facet in enumerate(by))
     names = ", ".join(f"k{number}" for number in range(len(by)))
     return await session.rows(
-        f"WITH kinds AS (SELECT {keys}, count(*) AS total, array_agg({slot}) AS marks FROM incidents "
-        f"WHERE {conditions} AND opened_at >= %s AND opened_at < %s GROUP BY {names}), "
+        f"WITH kinds AS (SELECT {keys}, count(*) AS total, array_agg({slot}) AS marks FROM {source[0]} "
+        f"GROUP BY {names}), "
         f"top AS (SELECT *, count(*) OVER () AS series, row_number() OVER (ORDER BY total DESC, {names}) AS place "
         f"FROM kinds ORDER BY place LIMIT %s), "
         "counted AS (SELECT place, slot, count(*) AS n FROM top CROSS JOIN unnest(marks) AS slot GROUP BY 1, 2), "
         "summed AS (SELECT place, array_agg(slot) AS slots, array_agg(n) AS counts FROM counted GROUP BY 1) "
         f"SELECT total, slots, counts, series, {names} FROM top JOIN summed USING (place) ORDER BY place",
-        (*params, *conditions.params, starts[0], until, limit),
+        (*params, *source[1], limit),
         plan=False,
     )
