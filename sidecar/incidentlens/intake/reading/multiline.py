@@ -21,7 +21,7 @@ _FRAME_GAP = 60 * SECOND  # unless it is a stack frame, which belongs to nothing
 _AHEAD = 12  # lines between the head of a trace and its first frame
 
 # Formats whose header is a line of its own: all that follows up to the next header belongs to it.
-STICKY = frozenset(("mysql_slow", "rabbitmq"))
+STICKY = frozenset(("mysql_slow", "rabbitmq", "jul"))
 
 _LOOK = 300
 _TYPE = (
