@@ -8,6 +8,7 @@ from .section import Context, Section
 
 # name -> the module whose `evaluate(context)` gives its section
 EVALUATIONS: dict[str, str] = {
+    "signatures": "incidentlens.evals.signatures",
     "grounding": "incidentlens.evals.grounding",
     "injection": "incidentlens.evals.injection",
 }

@@ -73,6 +73,7 @@ SHAPES: tuple[Mask, ...] = (
     Mask("ipv6", r"(?:::|\b(?:0|[a-fA-F]{1,4}):{1,2})+0(?:::?(?:0|[a-fA-F]{1,4})\b)*", "0", "addresses with colons"),
     Mask("windows_path", rf"\b[A-Za-z]:[\\/][^{_END}]*|\\\\?[\w.$-]+\\[^{_END}]*", "0", "Windows paths"),
     Mask("path", rf"(^|[\s(\[{{=:,>@-])(?:\.{{0,2}}|~)/[^{_END}:(]+", "${1}0", "paths"),
+    Mask("package_path", rf"(?-u:\b[A-Za-z_][\w-]*(?:\.[\w-]+)+/)[^{_END}:(=]+", "0", "paths that begin with a dotted name"),
     Mask(
         "host",
         rf"\b(?-u:[\w-]+\.)+(?:{_TOP_LEVEL}|(?-u:[\w-]+\.[a-z]{{2}}))(?::0)?([^\w.:-]|[.:]\s|[.:]?$)",
@@ -90,8 +91,17 @@ SHAPES: tuple[Mask, ...] = (
     ),
     Mask("user", r"\b(for|by|of|from|as|to) (user|account|login) (\w[\w.$\\-]*)", "$1 $2 0", "names of users"),
     Mask(
+        "account",
+        r"\b((?:[Pp]assword|[Pp]ublickey|hostbased|keyboard-interactive/pam|none|failures|attempts exceeded) for"
+        r"|(?:[Ii]nvalid|[Ii]llegal|authenticating|disconnected from) user) \w[\w.$\\-]*( from\b| by\b| \[| 0)",
+        "$1 0$2",
+        "names of users in the words of a login",
+    ),
+    Mask("null", r"\(null\)|<(?:null|nil|none)>", "0", "what stands where there was no value"),
+    Mask("overflow", r"(\b0[ ,;])[*]{2}([ ,;)\]]|$)", "${1}0$2", "asterisks for a number that did not fit"),
+    Mask(
         "number",
-        r"(?:\B[-+])?(?:\w+[-.~@/#])*0(?:[-.~@+/]\w+|[:,]0)*%?",
+        r"(?:\B[-+])?(?:\w+[-.~@/#$])*0(?:[-.~@+/$]\w+|[:,]0)*%?",
         "0",
         "words with digits, and what is joined to them",
     ),

@@ -4,6 +4,7 @@ Masks find values by shape; names, hosts and other plain words need evidence fro
 
 - one slot: texts that are equal but for one word. Enough different words there make it a value. How many are enough
   (`needed`) falls with the number of words the texts share, and where punctuation introduces the slot.
+  A name of three or more dotted parts (a property, a package, a bundle) is hardly ever part of a sentence: few prove it.
 - several slots: texts of one shape (equal but for their words) are split at the position with the fewest words until
   every position is either one word for all or has many (`SEVERAL`); half of the words must be shared.
 
@@ -23,6 +24,7 @@ from .masks import PLACEHOLDER
 from .words import OUTCOME
 
 SEVERAL = 24  # different words every slot needs where several slots vary at once
+SEVERAL_DOTTED = 5  # the same where every word of the slot is a dotted name
 MAX_SLOTS = 16  # words of a text that are looked at as possible slots, from the left
 MAX_WORDS_SEVERAL = 40  # longer texts are not looked at for several slots
 MAX_PATTERNS_A_SHAPE = 64
@@ -50,10 +52,12 @@ class Merge(NamedTuple):
     why: str
 
 
-def needed(shared: int, introduced: bool) -> int:
+def needed(shared: int, introduced: bool, dotted: bool = False) -> int:
     """How many different words make a slot a value, with `shared` other words in the text; 0: never."""
     if shared <= 0:
         return 0
+    if dotted:
+        return 3 if shared >= 2 else 5
     if introduced:
         return 5 if shared >= 2 else 12
     return {1: 32, 2: 12, 3: 8}.get(shared, 5)
@@ -66,11 +70,13 @@ def slots(text: str) -> list[Slot]:
     shared = len(spans) - 1
     if shared <= 0:
         return []
-    usual, introduced = needed(shared, False), needed(shared, True)
+    usual, introduced, dotted = needed(shared, False), needed(shared, True), needed(shared, False, True)
     found: list[Slot] = []
     for start, end, word in spans[:MAX_SLOTS]:
         before = start - 1 if start and text[start - 1] != " " else start - 2
         count = introduced if before >= 0 and text[before] in _OPENING else usual
+        if is_dotted(word):
+            count = min(count, dotted)
         if count and not is_outcome(word):
             found.append(Slot(start, end, count))
     return found
@@ -79,6 +85,11 @@ def slots(text: str) -> list[Slot]:
 def is_outcome(word: str) -> bool:
     """True for words that say what happened, so that they are never taken for a value."""
     return word.lower() in OUTCOME or word.endswith(_EXCEPTION)
+
+
+def is_dotted(word: str) -> bool:
+    """True for names of three or more parts: `org.example.Thing`, `spring.datasource.url`."""
+    return word.count(".") >= 2
 
 
 class Merger:
@@ -163,7 +174,7 @@ class Merger:
         merges: list[Merge] = []
         for shape in sorted(self._dirty, key=lambda shape: min(self._shapes[shape])):
             bucket = self._shapes[shape]
-            if len(bucket) < max(SEVERAL, 1.25 * self._looked.get(shape, 0)):
+            if len(bucket) < max(SEVERAL_DOTTED, 1.25 * self._looked.get(shape, 0)):
                 continue
             merged: set[str] = set()
             for members, variable in clusters(sorted(bucket)):
@@ -173,7 +184,7 @@ class Merger:
                 if self._add_pattern(shape, pattern, general):
                     self._leaf.setdefault(general, members[0])
                     places = f"each of {len(variable)} places"
-                    why = f"{len(members)} texts of one shape have {SEVERAL} or more words in {places}"
+                    why = f"{len(members)} texts of one shape have many words in {places}"
                     merges.append(Merge(general, tuple(members), why))
                     merged.update(members)
             self._shapes[shape] = [one for one in bucket if one not in merged]
@@ -216,11 +227,11 @@ def clusters(texts: Sequence[str]) -> list[tuple[list[str], set[int]]]:
     stack = [rows]
     while stack:
         part = stack.pop()
-        if len(part) < SEVERAL:
+        if len(part) < SEVERAL_DOTTED:
             continue
         kinds = [set(column) for column in zip(*(words for _, words in part), strict=True)]
         varying = [i for i, kind in enumerate(kinds) if len(kind) > 1]
-        many = {i for i in varying if len(kinds[i]) >= SEVERAL and not any(is_outcome(word) for word in kinds[i])}
+        many = {i for i in varying if _proven(kinds[i])}
         shared = len(kinds) - len(many)
         if many and len(many) == len(varying) and shared >= 2 and shared >= len(many):
             found.append(([text for text, _ in part], many))
@@ -233,6 +244,12 @@ def clusters(texts: Sequence[str]) -> list[tuple[list[str], set[int]]]:
             parts.setdefault(row[1][few], []).append(row)
         stack.extend(parts[word] for word in sorted(parts, reverse=True))
     return found
+
+
+def _proven(words: set[str]) -> bool:
+    """Whether these words at one of several places are values."""
+    few = SEVERAL_DOTTED if all(map(is_dotted, words)) else SEVERAL
+    return len(words) >= few and not any(map(is_outcome, words))
 
 
 def _key(text: str, slot: Slot) -> int:

@@ -266,7 +266,7 @@ class Queries(Protocol):
     ) -> SignatureDetail | None: ...
 
     async def templates(self, project: str, signatures: Iterable[str]) -> dict[str, Template]:
-        """By signature; an alias gives the template it leads to."""
+        """By signature; an alias gives the template it leads to, over any number of merges."""
         ...
 
     async def runbook_stats(self, project: str, *, since: int) -> list[RunbookStats]:

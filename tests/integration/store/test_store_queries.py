@@ -307,6 +307,24 @@ async def test_the_detail_of_a_signature_counts_its_aliases_too(postgres_store: 
         await postgres_store.queries.signature_detail(PROJECT, "old#1", since=0, until=T0, bucket=MINUTE)
 
 
+async def test_an_old_name_leads_to_the_new_one_over_several_merges(postgres_store: PostgresStore) -> None:
+    newest = make_template("newest#3")
+    newer, old = make_template("newer#2", alias_of="newest#3"), make_template("old#1", alias_of="newer#2")
+    async with postgres_store.transaction(PROJECT) as tx:
+        await tx.save_templates([newest, newer, old])
+        await tx.add_counts(
+            [SignatureCount(service="db", signature="old#1", level=Level.ERROR, bucket=DAY0, count=4)],
+        )
+    for name in ("old#1", "newer#2", "newest#3"):
+        detail = await postgres_store.queries.signature_detail(PROJECT, name, since=DAY0, until=DAY0 + DAY, bucket=HOUR)
+        assert detail is not None
+        assert detail.template == newest
+        assert {alias.signature for alias in detail.aliases} == {"old#1", "newer#2"}
+        assert [point.count for point in detail.series] == [4]
+    found = await postgres_store.queries.templates(PROJECT, ["old#1", "newer#2", "newest#3"])
+    assert found == {"old#1": newest, "newer#2": newest, "newest#3": newest}
+
+
 async def test_figures_are_the_sums_of_the_incidents_however_often_they_changed(postgres_store: PostgresStore) -> None:
     incidents = some_incidents(60)
     await save(postgres_store, some_incidents(60, seed=8))  # other states of the same incidents first

@@ -156,7 +156,7 @@ ONE_LINE = [
         "a line of nginx's error log",
         "2024/01/02 10:00:00 [error] 12#12: *5678 connect() failed (111: Connection refused) to upstream",
         (
-            "stamped",
+            "nginx",
             "error",
             "2024-01-02T10:00:00+00:00",
             "connect() failed (111: Connection refused) to upstream",
@@ -245,7 +245,7 @@ ONE_LINE = [
     (
         "a Rust tracing line",
         "2022-02-15T18:40:10.821315Z ERROR fmt::yak_shave: no yaks",
-        ("stamped", "error", "2022-02-15T18:40:10.821315+00:00", "no yaks"),
+        ("tracing", "error", "2022-02-15T18:40:10.821315+00:00", "no yaks"),
     ),
     ("a Python line", "ERROR:root:it broke", ("python", "error", None, "it broke")),
     ("a line with a level alone", "WARNING: low disk", ("level", "warn", None, "low disk")),

@@ -231,6 +231,24 @@ def test_another_replicas_templates_are_learnt_and_aliases_followed() -> None:
     assert other.resolve(name) == one.resolve(name) != name
 
 
+def test_two_replicas_that_learnt_apart_agree_on_every_name_once_they_have_exchanged_what_changed() -> None:
+    lines = [f"refusing order of customer {user} in the shop" for user in USERS]
+    lines += [f"cannot mount volume {user} on node {other}" for user in USERS for other in USERS[::3]]
+    lines += [f"connection to peer {n} was lost after {n} ms" for n in range(40)]
+    one, other = Catalogue(), Catalogue()
+    before = {name for part, replica in ((lines[::2], one), (lines[1::2], other))
+              for name in replica.sign(make_events(part))["signature"]}  # fmt: skip
+    for _ in range(2):  # what a merge of both knowledge proves goes back as well
+        one.learn(other.templates())
+        other.learn(one.templates())
+    answers = [replica.sign(make_events(lines))["signature"].to_list() for replica in (one, other)]
+    assert answers[0] == answers[1]
+    assert all(one.resolve(name) == other.resolve(name) for name in before)
+    restarted = Catalogue(one.templates())
+    assert restarted.sign(make_events(lines))["signature"].to_list() == answers[0]
+    assert all(restarted.resolve(name) == one.resolve(name) for name in before)
+
+
 def test_an_alias_that_leads_in_a_circle_does_no_harm() -> None:
     circle = [
         Template(
@@ -326,9 +344,9 @@ def test_a_million_distinct_signatures_in_one_go_are_bounded_and_counted() -> No
     base = [random_words(rng, 3) for _ in range(1_000)]
     lines = [f"{base[i % 1000]} {base[i // 1000]}" for i in range(1_000_000)]
     catalogue = Catalogue(max_templates=20_000)
-    started = time.monotonic()
+    started = time.process_time()
     signed = catalogue.sign(make_events(lines))
-    assert time.monotonic() - started < 60
+    assert time.process_time() - started < 60
     stats = catalogue.stats()
     assert stats.templates <= 20_001
     assert stats.overflowed == (signed["signature"] == "other:ERROR:too_many_signatures#overflow").sum()
@@ -346,9 +364,9 @@ def test_hostile_lines_are_signed_in_bounded_time_and_size() -> None:
         "'\"" * 500_000,
     ]
     catalogue = Catalogue()
-    started = time.monotonic()
+    started = time.process_time()
     signed = catalogue.sign(make_events(lines))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert all(len(template) <= 4 * MAX_TEXT for template in signed["template"])
     assert all(len(name) < 120 for name in signed["signature"])
     assert catalogue.stats().truncated == len(lines)

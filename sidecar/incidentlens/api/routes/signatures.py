@@ -33,7 +33,12 @@ class LabelBody(Body):
 async def rename(services: Services, principal: Principal, signature: str, label: str) -> Template:
     """A person's name for a signature; an empty one takes it away. NotFound where there is no such signature."""
     async with services.store.transaction(principal.project.name) as tx:
-        known = next((template for template in await tx.templates() if template.signature == signature), None)
+        templates = {template.signature: template for template in await tx.templates()}
+        known = templates.get(signature)
+        for _ in templates:  # an old name is named where it leads to; a circle of names ends
+            if known is None or known.alias_of is None:
+                break
+            known = templates.get(known.alias_of)
         if known is None:
             raise NotFound(f"there is no signature {signature[:200]!r} in project {principal.project.name}")
         changed = known.model_copy(update={"label": " ".join(label.split()) or None})

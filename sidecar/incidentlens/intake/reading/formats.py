@@ -115,7 +115,11 @@ def _make() -> list[Known]:
     # Web servers and proxies. haproxy's own line stands behind a syslog header.
     add(
         "access",
-        r"(?:[^ \[\"]+ ){2,6}\[" + STAMP["clf"].pattern + r"\] " + _REQUEST + r" (?P<status>[1-5][0-9]{2})(?: .*|$)",
+        r"(?:[^ \[\"]+ ){2,6}\["
+        + STAMP["clf"].pattern
+        + r"\] (?:[^ \"]+ ){0,6}"
+        + _REQUEST
+        + r" (?P<status>[1-5][0-9]{2})(?: .*|$)",
         "clf",
         finish=_access_message,
     )
@@ -136,9 +140,47 @@ def _make() -> list[Known]:
         finish=_access_message,
     )
     add(
+        "access",  # AWS load balancers
+        r"(?:(?:https?|h2|wss?|grpcs?) )?"
+        + STAMP["iso_t"].pattern
+        + r" (?:[^ \"]+ ){6}(?P<status>[1-5][0-9]{2}) (?:[0-9]{1,3}|-) -?[0-9]+ -?[0-9]+ "
+        + _REQUEST
+        + ".*",
+        "iso_t",
+        finish=_access_message,
+    )
+    add(
+        "access",  # squid
+        STAMP["epoch"].pattern
+        + r" +[0-9]+ [^ ]+ [A-Z_]+/(?P<status>[1-5][0-9]{2}) [0-9]+ (?P<method>[A-Z]{2,20}) (?P<uri>[^ ]+) .*",
+        "epoch",
+        finish=_access_message,
+    )
+    add(
+        "access",  # uWSGI
+        r"\[pid: [0-9]+[^\]]*\] [^\[]{0,200}\["
+        + STAMP["ctime"].pattern
+        + r"\] (?P<method>[A-Z]{2,20}) (?P<uri>[^ ]+) => .* \(HTTP/[0-9.]+ (?P<status>[1-5][0-9]{2})\).*",
+        "ctime",
+        finish=_access_message,
+    )
+    add("cups", r"(?P<level>[AECWNIDd]) \[" + STAMP["clf"].pattern + r"\] ", "clf", level=levels.read_letters)
+    add(
+        "access",  # Django's development server
+        r"\[" + STAMP["clf_space"].pattern + r"\] " + _REQUEST + r" (?P<status>[1-5][0-9]{2})(?: .*|$)",
+        "clf_space",
+        finish=_access_message,
+    )
+    add(
         "access",
         r"(?P<client>[0-9a-fA-F.:]+)(?::[0-9]+)? - (?:- )?" + _REQUEST + r" (?P<status>[1-5][0-9]{2})(?: .*|$)",
         finish=_access_message,
+    )
+    add(
+        "nginx",
+        STAMP["slash"].pattern
+        + r" \[(?P<level>debug|info|notice|warn|error|crit|alert|emerg)\] [0-9]+#[0-9]+: (?:\*[0-9]+ )?",
+        "slash",
     )
     # Go's klog and glog.
     add(
@@ -147,25 +189,52 @@ def _make() -> list[Known]:
         + r"(?P<ts>[01][0-9][0-3][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2})[.](?P<frac>[0-9]{6}) +[0-9]+ [^ \]]+:[0-9]+\] ?",
         "klog",
         level=levels.read_letters,
+        finish=_klog_fields,
     )
     add(
         "klog",
         r"(?P<level>[IWEF])" + STAMP["compact_space"].pattern + r" +[0-9]+ [^ \]]+:[0-9]+\] ?",
         "compact_space",
         level=levels.read_letters,
+        finish=_klog_fields,
     )
+    # Android.
+    logcat = r" +[0-9]+ +[0-9]+ (?P<level>[VDIWEFA]) [^:\n]{1,60}?: "
+    add("logcat", STAMP["md"].pattern + logcat, "md", level=levels.read_letters)
+    add("logcat", r"(?P<level>[VDIWEFA])/[^(\n]{1,60}\( *[0-9]+\): ", level=levels.read_letters)
+    # java.util.logging: the level and the message stand on the next line.
+    add("jul", STAMP["us_ampm"].pattern + r" [A-Za-z_][A-Za-z0-9_.$]*(?: [A-Za-z0-9_$<>]+)?$", "us_ampm")
     # Databases and brokers.
     pg_tail = (
         r"(?: [^ ]+)? \[[0-9]+(?:-[0-9]+)?\](?::)?(?: [^ ]+@[^ ]*| [^ :]+,[^ :]+)?(?: [a-z]+=[^ ]*)*[ :]*(?P<level>"
         r"DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY|LOCATION):  ?"
     )
     add("postgresql", STAMP["iso"].pattern + pg_tail, "iso")
+    # Whatever else log_line_prefix puts before it, the level is in capitals, followed by a colon and two blanks.
+    pg_levels = r"(?P<level>LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT):"
+    add("postgresql", STAMP["iso"].pattern + r"[ :,][^\n\"]{0,200}?" + pg_levels + "  ", "iso")
+    pg_cell = r"(?:\"(?:[^\"]|\"\")*\"|[^,\"]*)"
+    add(
+        "postgresql",
+        STAMP["iso"].pattern
+        + rf"(?:,{pg_cell}){{10}},"
+        + r"(?P<level>[A-Z]{3,7}[1-5]?),[0-9A-Z]{5},\"(?P<text>(?:[^\"]|\"\")*)\",.*",
+        "iso",
+        strict=True,
+    )
     add(
         "mysql",
         STAMP["iso_t"].pattern + r"[ \t]+[0-9]+ \[(?P<level>[A-Za-z]+)\](?: \[MY-[0-9]+\] \[[A-Za-z0-9_]+\])? ",
         "iso_t",
         finish=_mysql_note,
     )
+    for stamp in ("iso", "ymd_clock"):  # MariaDB, and MySQL up to 5.6
+        add(
+            "mysql",
+            STAMP[stamp].pattern + r"(?:[ \t]+[0-9]+)? \[(?P<level>ERROR|Warning|Note|System)\] ",
+            stamp,
+            finish=_mysql_note,
+        )
     add("mysql_slow", r"# Time: " + STAMP["iso_t"].pattern, "iso_t", finish=_slow_query)
     add("redis", r"[0-9]+:[A-Z] " + STAMP["d_mon_y"].pattern + r" (?P<level>[.*#-]) ", "d_mon_y", level=_redis_level)
     add(
@@ -189,15 +258,42 @@ def _make() -> list[Known]:
         "iso_t",
         level=levels.read_letters,
     )
+    php_levels = r"(?:Fatal|Parse|Catchable fatal|Recoverable fatal) error|(?:Core )?[Ww]arning|Notice|Deprecated"
     add(
         "php",
-        r"\[" + STAMP["d-mon-y"].pattern + r"(?: [A-Za-z_/]+)?\] PHP (?P<level>[A-Za-z ]{5,24}):  ?",
+        r"\["
+        + STAMP["d-mon-y"].pattern
+        + rf"\] (?:PHP (?P<level>{php_levels}|Strict Standards):  ?|(?P<fpm>ALERT|ERROR|WARNING|NOTICE|DEBUG): )",
         "d-mon-y",
         level=_php_level,
+        finish=_fpm_level,
+    )
+    for stamp in ("iso_t", "iso"):
+        add(
+            "monolog",
+            r"\["
+            + STAMP[stamp].pattern
+            + r"\] [A-Za-z0-9_.-]+[.](?P<level>DEBUG|INFO|NOTICE|WARNING|ERROR|CRITICAL|ALERT|EMERGENCY): ",
+            stamp,
+        )
+        # Spring Boot: level, process, application, thread and correlation, logger padded to a width.
+        add(
+            "spring",
+            STAMP[stamp].pattern
+            + r" +(?P<level>TRACE|DEBUG|INFO|WARN|ERROR|FATAL) (?:\[[^\]]*\] ?)?"
+            + r"[0-9]+ --- (?:\[[^\]]*\] ){1,3}[^ ]+ +: ?",
+            stamp,
+        )
+    add(
+        "tracing",
+        STAMP["iso_t"].pattern
+        + r" +(?P<level>TRACE|DEBUG|INFO|WARN|ERROR) (?:ThreadId\([0-9]+\) )?"
+        + r"(?:(?:[A-Za-z_][A-Za-z0-9_.-]*(?:\{[^{}]*\})?:)+ )?[a-z_][a-z0-9_]*(?:::[A-Za-z0-9_]+)+: ",
+        "iso_t",
     )
     add(
         "php",
-        r"PHP (?P<level>(?:Fatal|Parse|Catchable fatal|Recoverable fatal) error|Warning|Notice|Deprecated):  ?",
+        rf"PHP (?P<level>{php_levels}):  ?",
         level=_php_level,
     )
     add(
@@ -214,6 +310,8 @@ def _make() -> list[Known]:
         strict=True,
         finish=_zap_fields,
     )
+    for stamp in ("ctime_zone", "ctime", "iso", "iso_t"):
+        add("banner", r"[=*#-]{3,}[A-Za-z ]{0,60}?" + STAMP[stamp].pattern + r" *[=*#-]{3,}$", stamp, finish=_banner)
     add("dmesg", r"\[ *[0-9]{1,7}[.][0-9]{6}\] ?", share=0.5)
     # A level and nothing else before the message.
     add(
@@ -245,12 +343,34 @@ def _partial(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
     result["partial"] = found["flag"] == "P"
 
 
+def _fpm_level(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    """PHP-FPM's own lines carry a plain level where the interpreter's say `PHP Warning`."""
+    result["level"] = result["level"].zip_with(result["level"].is_not_null(), levels.read_names(found["fpm"]))
+
+
+def _klog_fields(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    """Structured klog quotes the message and puts fields behind it; of these the error is part of what happened."""
+    message = result["message"]
+    if not message.str.starts_with('"').any():
+        return
+    text = pl.col("m").str.extract(r'^"((?:[^"\\]|\\.)*)"(?: |$)', 1)
+    error = pl.col("m").str.extract(r' err(?:or)?="((?:[^"\\]|\\.)*)"', 1)
+    said = pl.concat_str(text, pl.lit(": "), error)
+    result["message"] = message.alias("m").to_frame().select(pl.coalesce(said, text, "m").alias("message")).to_series()
+
+
 def _zap_fields(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
     """The fields stand behind the message as JSON; of these the error is part of what happened."""
     text = pl.col("m").str.splitn("\t{", 2).struct[0]
     error = pl.col("m").str.extract(r'"error": ?"((?:[^"\\]|\\.)*)"', 1)
     said = pl.when(error.is_not_null()).then(pl.concat_str(text, pl.lit(": "), error)).otherwise(text)
     result["message"] = result["message"].alias("m").to_frame().select(said.alias("message")).to_series()
+
+
+def _banner(result: dict[str, pl.Series], found: pl.DataFrame) -> None:
+    """A drawn line that says when something begins: all of it is the message."""
+    result["message"] = found["head"]
+    result["level"] = pl.Series("level", ["info"], dtype=pl.String).new_from_index(0, len(found))
 
 
 def _mysql_note(result: dict[str, pl.Series], found: pl.DataFrame) -> None:

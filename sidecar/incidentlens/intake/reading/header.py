@@ -29,8 +29,10 @@ _STUDIED = 64  # lines that show a header as well as more would
 _FEW = 8  # fewer lines than this do not show what is the same on all
 
 # Between two fields: what closes the one before, then a separator. A dash needs a blank after it, or it is a minus.
-_SEP = r"(?:[\])>\"']*(?:[ \t]*(?:::|[|:,;])[ \t]*|[ \t]+-{1,3}(?:[ \t]+|$)|[ \t]+|$)|[\])>\"']+)"
-_OPEN = r"[\[(<{\"']?"
+# A word in brackets may be padded to a width: `[WARN ]`, `[ info]`.
+_SEPARATES = r"(?:[ \t]*(?:::|[|:,;])[ \t]*|[ \t]+-{1,3}(?:[ \t]+|$)|[ \t]+|$)"
+_SEP = rf"(?:[ \t]+\][\])>\"']*(?:{_SEPARATES})?|[\])>\"']*{_SEPARATES}|[\])>\"']+)"
+_OPEN = r"(?:\[ *|[(<{\"'])?"
 
 
 def _word_level(text: str) -> bool:
@@ -63,11 +65,21 @@ def _matcher(pattern: str) -> re.Pattern[str]:
 
 
 _LEVEL = _Piece("level", r"(?P<level>[A-Za-z]{3,13}[0-9]?)", accept=_word_level)
+# Celery: `ERROR/ForkPoolWorker-2`. Apache: `[core:error]`.
+_LEVEL_OF = _Piece(
+    "level", r"(?P<level>[A-Za-z]{3,13})/[A-Za-z0-9_.-]+", accept=lambda text: _word_level(text.partition("/")[0])
+)
+_MODULE_LEVEL = _Piece(
+    "level",
+    r"\[[A-Za-z0-9_]*:(?P<level>[a-z]{3,13}[0-9]?)\]",
+    accept=lambda text: _word_level(text.strip("[]").rpartition(":")[2]),
+    separator=r"[ \t]+",
+)
 _LETTER = _Piece("level", r"(?P<level>[IWEDFTV])", accept=lambda word: True, separator=r"[\])>]*(?:[ \t]+|[|:,/])")
 _KEYED = _Piece(
     "keyed",
     r"(?i:(?:trace|span|request|correlation)[_.-]?id|traceparent|thread|pid|tid)(?:[:=] ?)[^ \t,\]]+",
-    separator=r"[\])>]*(?:[ \t]*[|,;][ \t]*|[ \t]+|$)",
+    separator=r"[\])>]*(?:[ \t]*[|,;][ \t]*|[ \t]+-{1,3}[ \t]+|[ \t]+|$)",
 )
 _BRACKET = _Piece(
     "bracket", r"\[(?:[^\[\]]|\[[^\[\]]*\])*\]", separator=r"(?:[ \t]*[|:,;][ \t]*|[ \t]+-{1,3}(?:[ \t]+|$)|[ \t]+|$|)"
@@ -92,8 +104,9 @@ _HEX = _Piece(
 )
 _DOTTED = _Piece(
     "logger",
-    r"[A-Za-z_$][A-Za-z0-9_$-]*(?:(?:[./\\]|::)[A-Za-z0-9_$<>\[\]-]+)+(?:\([^()\s]*\))?(?:[#:@][0-9]+)?",
-    accept=lambda text: not re.fullmatch(r"(?:\d+\.)+\d+(?::\d+)?", text),
+    r"[A-Za-z_$][A-Za-z0-9_$-]*(?:(?:[./\\]|::)[A-Za-z0-9_$<>\[\]-]+)+(?:\([^()\s]*\))?"
+    r"(?:[#:@](?:[A-Za-z_<][A-Za-z0-9_<>]*:)?[0-9]+)?",
+    accept=lambda text: not re.search(r"[/.]\d+(?:[/.:]|$)", text),  # an address or a version is no name
 )
 _TAGGED = _Piece(
     "logger",
@@ -132,7 +145,7 @@ class _State:
 def _candidates(state: _State) -> list[_Piece]:
     pieces = []
     if not state.level:
-        pieces += [_LEVEL, _LETTER]
+        pieces += [_LEVEL, _LETTER, _LEVEL_OF, _MODULE_LEVEL]
     pieces += [_KEYED, _ANGLE, _PIDTID]
     if not state.logger:
         pieces += [_BRACKET, _NUMBER, _HEX, _CLOSED, _COLONS, _PIPED, _PROCESS, _TAGGED, _DASHED, _DOTTED, _PADDED]

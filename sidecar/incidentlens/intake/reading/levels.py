@@ -35,22 +35,24 @@ REDIS = {".": "debug", "-": "info", "*": "info", "#": "warn"}
 
 def from_name(name: str) -> str | None:
     """The level a word stands for: `WARNING`, `err`, `DEBUG5`, `W`; None where it stands for none."""
-    if len(name) == 1:
-        return LETTERS.get(name)
-    return BY_NAME.get(name.lower().rstrip("0123456789"))
+    plain = name.rstrip("0123456789")
+    return LETTERS.get(plain) if len(plain) == 1 else BY_NAME.get(plain.lower())
 
 
 def from_number(number: float, otel: bool = False) -> str | None:
-    """The level a number stands for: syslog's 0 to 7, the tens of bunyan and pino, OpenTelemetry's 1 to 24."""
+    """The level a number stands for: syslog's 0 to 7, the tens of bunyan, pino and Python, Google's hundreds,
+    logback's ten thousands, OpenTelemetry's 1 to 24 (`otel`).
+    """
     if otel:
         steps = ((1, "trace"), (5, "debug"), (9, "info"), (13, "warn"), (17, "error"), (21, "fatal"))
         return next((level for least, level in reversed(steps) if least <= number <= 24), None)
     if 0 <= number <= 7:
         return SYSLOG[int(number)]
-    if 10 <= number <= 100:
+    if 10 <= number < 100:
         return ("trace", "debug", "info", "warn", "error", "fatal")[min(int(number) // 10, 6) - 1]
-    # logback's level_value and Google's severity in hundreds of its own are always written beside a name.
-    return None
+    if 100 <= number <= 800 and number % 100 == 0:
+        return ("debug", "info", "info", "warn", "error", "fatal", "fatal", "fatal")[int(number) // 100 - 1]
+    return {5000: "trace", 10_000: "debug", 20_000: "info", 30_000: "warn", 40_000: "error"}.get(int(number))
 
 
 def read_names(names: pl.Series, mapping: Mapping[str, str] = BY_NAME) -> pl.Series:

@@ -21,17 +21,19 @@ _FRAME_GAP = 60 * SECOND  # unless it is a stack frame, which belongs to nothing
 _AHEAD = 12  # lines between the head of a trace and its first frame
 
 # Formats whose header is a line of its own: all that follows up to the next header belongs to it.
-STICKY = frozenset(("mysql_slow", "rabbitmq"))
+STICKY = frozenset(("mysql_slow", "rabbitmq", "jul"))
 
 _LOOK = 300
 _TYPE = (
     r"(?:[A-Za-z_$][A-Za-z0-9_$]*(?:[.\\]|::))*(?:[A-Z][A-Za-z0-9_$]*)?"
     r"(?:Exception|Error|Throwable|Failure|Fault|Interrupt|Exit)[A-Za-z0-9_$]*"
 )
-BLANK, PYTHON, FRAME, CAUSE, HEAD, INDENT, CLOSE, CALL, NAME, TYPED, PLAIN = range(11)
+BLANK, PYTHON, FRAME, CAUSE, HEAD, RUBY, INDENT, CLOSE, CALL, NAME, TYPED, PLAIN = range(12)
 _KINDS: tuple[tuple[int, str], ...] = (
     (BLANK, r"^\s*$"),
     (PYTHON, r"^\s*File \"[^\"]*\", line"),
+    # Ruby names the place before the error; what else has that place is a frame.
+    (RUBY, r"^\S+:[0-9]+:in [`'][^']*': .* \([A-Z][A-Za-z0-9_:]*\)$"),
     (
         FRAME,
         r"^(?:\s|\\t)*at (?:[A-Za-z_$<>/\[(].*[(:/.]|\S+$)|^\s*\.\.\. [0-9]+ (?:more|common frames|frames)"
@@ -39,18 +41,20 @@ _KINDS: tuple[tuple[int, str], ...] = (
         r"|^\s*(?:from )?\S+:[0-9]+:in [`']|^\s*\S+ \([0-9.]+\) \S+:[0-9]+:in |^\s*#[0-9]+ +\S"
         r"|^\s+[0-9]+: +(?:0x[0-9a-f]+|[a-z_<])"
         r"|^\s*--- End of |^\s*<asynchronous suspension>|^stack backtrace:|^\s+[\^~]+\s*$"
-        r"|^\s+\(.*\) (?:lib|src)/\S+:[0-9]+",
+        r"|^\s+\(.*\) (?:lib|src)/\S+:[0-9]+|^[0-9]+ +\S+ +0x[0-9a-f]+ ",
     ),
     (
         CAUSE,
         r"^\s*(?:Caused by|Suppressed|Wrapped by|Cause)\b.*|^\s*nested exception is|^During handling of the above"
         r"|^The above exception was"
-        r"|^\s*Stack ?trace:|^Next \S|^\s*\[cause\]|^\s*thrown in |^note: [A-Zr]|^\s*\[errors\]|^\s*---> ",
+        r"|^\s*(?:Current )?[Ss]tack ?trace:|^Node\.js v[0-9]|^Next \S|^\s*\[cause\]|^\s*thrown in |^note: [A-Zr]|^\s*\[errors\]"
+        r"|^\s*---> ",
     ),
     (
         HEAD,
         rf"^\s*(?:Exception in thread |Traceback \(most recent call last|Unhandled [Ee]xception"
-        r"|panic: |fatal error: |Uncaught |thread '.*' panicked at"
+        r"|\+ Exception Group Traceback|\*\* \([A-Z]"
+        r"|panic: |[Ff]atal error: |Uncaught |thread '.*' panicked at"
         rf"|PHP (?:Fatal|Parse) error|exception '|{_TYPE}(?:[:(\s].*)?$|SystemExit|KeyboardInterrupt)",
     ),
     (INDENT, r"^[ \t]+\S|^\\t"),
@@ -199,11 +203,11 @@ class _Walk:
             last_time = self.times[index]
             if kind == BLANK:
                 continue
-            if kind in (HEAD, CAUSE):
+            if kind in (HEAD, CAUSE, RUBY):
                 trace = True
             if kind in (FRAME, PYTHON):
                 trace = True
-                python = kind == PYTHON
+                python = kind == PYTHON or python  # Python marks the place in a line with carets below it
                 caret = not framed and last_kind == INDENT and self.leads[index] > 0
                 framed = True
             elif python and kind in (HEAD, TYPED, PLAIN) and self.leads[index] == 0:
@@ -237,6 +241,8 @@ class _Walk:
                 return failing or open_
             # The error a traceback ends in, one that a cause line announces, or what a bare head names.
             return python or caret or last_kind == CAUSE or (last_kind == HEAD and not framed) or (open_ and not framed)
+        if kind == RUBY:
+            return failing or open_ or (framed and last_kind == FRAME)  # the cause of the error above
         if kind == INDENT:
             return trace or self.leads[index] > depth or open_
         if open_ and not framed:

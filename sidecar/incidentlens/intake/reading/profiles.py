@@ -16,6 +16,8 @@ _MAX_TRIES = 8  # how often a stream is looked at again before it is taken for m
 _MAX_LAYERS = 24
 LONG = 65_536  # characters of a line that are read for its header
 
+# A line that begins with a blank carries on another one or is nothing, so it shows no header, unless a date follows.
+_SHOWS = r"^(?:\S|[ \t]{1,8}[0-9]{4}[-/][0-9]{2}[-/][0-9]{2})"
 # Labels that tell copies of one writer apart. Streams that differ in nothing else are written alike, so a new pod's
 # lines are read as its older sisters' were, and a thousand pods are recognised once.
 _COPIES = frozenset(
@@ -103,7 +105,7 @@ class Profiles:
         if not able:
             return ()
         profile = self._streams[able[0]]
-        loose = bodies.filter(~bodies.str.contains(r"^(?:\s|$)"))
+        loose = bodies.filter(bodies.str.contains(_SHOWS))
         if mostly_fit and len(loose) > 20:
             return ()  # the odd lines of well understood streams
         found = () if profile.wrapped else recognise(spread(loose, SAMPLE), more=bool(profile.layers))
@@ -143,8 +145,7 @@ def _samples(writers: dict[int, str], owner: pl.Series, text: pl.Series, every: 
     names = pl.DataFrame(
         {"owner": pl.Series(list(writers), dtype=owner.dtype), "writer": pl.Series(list(writers.values()))}
     )
-    # A line that begins with a blank carries on another one or is nothing: it shows no header.
-    table = table.filter(~pl.col("text").str.contains(r"^(?:\s|$)")).join(names, on="owner", maintain_order="left")
+    table = table.filter(pl.col("text").str.contains(_SHOWS)).join(names, on="owner", maintain_order="left")
     line = pl.col("text")
     step = pl.max_horizontal(pl.len() // (SAMPLE // 2), pl.lit(1))
     through = line.filter(pl.int_range(pl.len()) % step == 0).tail(SAMPLE // 2)

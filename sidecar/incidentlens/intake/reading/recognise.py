@@ -89,7 +89,19 @@ def _inner(node: Node, said: list[str], depth: int) -> tuple[Layer, ...]:
             zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(said))
             if learnt.read(pl.Series("line", said, dtype=pl.String), zero)["head"].sum() * 5 >= len(said) * 4:
                 return recognise(said, depth + 1)
+        return _mixed(said)
     return ()
+
+
+def _mixed(said: list[str]) -> tuple[Layer, ...]:
+    """The named formats of some messages: many programs write to one syslog, each in its own way."""
+    few = max(1, len(said) // 20)
+    found = [(count, node) for count, node in _reach(KNOWN, [text[:_CUT] for text in said]) if count >= few]
+    objects = [item for text in said if _is_object(text) and (item := structured.decode(text)) is not None]
+    if len(objects) >= few:
+        found.append((len(objects), structured.node_of(objects)))
+    ordered = sorted(found, key=lambda item: -item[0])
+    return tuple(Layer(node) for _, node in ordered[:_ROUNDS] if not node.wrapper)
 
 
 def _is_object(text: str) -> bool:
@@ -113,7 +125,9 @@ def _best(left: list[str], slight: bool) -> Node | None:
     if learnt is not None:
         zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(cut))
         count = int(learnt.read(pl.Series("line", cut, dtype=pl.String), zero)["head"].sum())
-        if count * 4 > best_count * 5:
+        # What several named formats take together counts as one: each of them is read in its turn.
+        named = sum(1 for line in cut if _PROBES[id(KNOWN)].Match(line))
+        if count * 4 > max(best_count, named) * 5:
             best_count, best = count, learnt
     if best is None and slight:
         _, best = max(_reach(WEAK, cut), key=lambda item: item[0], default=(0, None))

@@ -20,6 +20,8 @@ _FRAC = r"(?:[.,](?P<frac>[0-9]{1,9})[0-9]*)?"
 _ZONE_NAME = r"(?:UTC|GMT|[ECMPJK]ST|[ECMP]DT|CES?T|EES?T|WES?T|BST|MSK|AE[SD]T|IST)"
 # Names are listed, or INFO after a stamp would be a zone.
 _ZONE = rf"(?P<zone>Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?| (?:[+-][0-9]{{2}}:?[0-9]{{2}}|{_ZONE_NAME}))?"
+# PHP writes the zone as the tz database calls it.
+_ZONE_PLACE = _ZONE.removesuffix("))?") + r"|[A-Z][A-Za-z]+(?:/[A-Z][A-Za-z_]+){1,2}))?"
 _HMS = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
 _MON = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DOW = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -31,6 +33,8 @@ _ZONES = {
     "AEST": 10, "AEDT": 11,
 }  # fmt: skip
 _ZONE_NS = {name: int(hours * 3600) * SECOND for name, hours in _ZONES.items()}
+
+_MAX_PLACES = 50  # zones named by a place that are looked up a batch
 
 # Years outside are no times of a log; reading them would overflow nanoseconds.
 _MIN_NS, _MAX_NS = 0, 7_000_000_000 * SECOND
@@ -61,7 +65,7 @@ class Stamp:
         if "frac" in found.columns and self.kind != "tai64n":
             whole = whole + found["frac"].str.pad_end(9, "0").cast(pl.Int64, strict=False).fill_null(0)
         if "zone" in found.columns:
-            whole = whole - _offset(found["zone"])
+            whole = _of_places(whole - _offset(found["zone"]), found["zone"])
         frame = pl.DataFrame({"at": whole})
         return frame.select(
             pl.when(pl.col("at").is_between(_MIN_NS, _MAX_NS)).then(pl.col("at")).alias("event_ts")
@@ -84,6 +88,20 @@ def _offset(zone: pl.Series) -> pl.Series:
     return (
         pl.DataFrame({"zone": zone}).select(pl.when(signed).then(numeric).otherwise(by_name).fill_null(0)).to_series()
     )
+
+
+def _of_places(at: pl.Series, zone: pl.Series) -> pl.Series:
+    """Local times (ns) of zones named by a place (` Europe/Berlin`) as ns since the epoch; an unknown place is UTC."""
+    if not zone.str.contains("/", literal=True).any():
+        return at
+    for place in zone.filter(zone.str.contains("/", literal=True)).unique().head(_MAX_PLACES):
+        local = pl.from_epoch(at, time_unit="ns")
+        try:
+            there = local.dt.replace_time_zone(place.strip(), ambiguous="earliest", non_existent="null")
+        except pl.exceptions.ComputeError:
+            continue
+        at = there.to_physical().zip_with((zone == place).fill_null(False), at)
+    return at
 
 
 def _parse(text: pl.Series, layout: str, cache: bool = False) -> pl.Series:
@@ -191,6 +209,7 @@ STAMPS: tuple[Stamp, ...] = (
         rf"(?P<ts>[0-9]{{2}}/{_MON}/[0-9]{{4}}:{_HMS})(?:[.](?P<frac>[0-9]{{1,9}}))?(?P<zone> [+-][0-9]{{4}})?",
         "%d/%b/%Y:%H:%M:%S",
     ),
+    Stamp("clf_space", rf"(?P<ts>[0-9]{{2}}/{_MON}/[0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%d/%b/%Y %H:%M:%S"),
     Stamp(
         "us_ampm",
         rf"(?P<ts>{_MON} [0-9]{{1,2}}, [0-9]{{4}} [0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}} [AP]M)",
@@ -203,8 +222,9 @@ STAMPS: tuple[Stamp, ...] = (
     ),
     Stamp("mdy", rf"(?P<ts>[0-9]{{2}}/[0-9]{{2}}/20[0-9]{{2}} {_HMS})" + _FRAC + _ZONE, "%m/%d/%Y %H:%M:%S"),
     Stamp("dmy_dots", rf"(?P<ts>[0-9]{{2}}[.][0-9]{{2}}[.]20[0-9]{{2}} {_HMS})" + _FRAC, "%d.%m.%Y %H:%M:%S"),
+    Stamp("rfc1123", rf"{_DOW}, (?P<ts>[0-9]{{1,2}} {_MON} [0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%d %b %Y %H:%M:%S"),
     Stamp("d_mon_y", rf"(?P<ts>[0-9]{{1,2}} {_MON} [0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%d %b %Y %H:%M:%S"),
-    Stamp("d-mon-y", rf"(?P<ts>[0-9]{{1,2}}-{_MON}-[0-9]{{4}} {_HMS})" + _FRAC + _ZONE, "%d-%b-%Y %H:%M:%S"),
+    Stamp("d-mon-y", rf"(?P<ts>[0-9]{{1,2}}-{_MON}-[0-9]{{4}} {_HMS})" + _FRAC + _ZONE_PLACE, "%d-%b-%Y %H:%M:%S"),
     Stamp("d-mon-y::", rf"(?P<ts>[0-9]{{1,2}}-{_MON}-[0-9]{{4}}::{_HMS})" + _FRAC, "%d-%b-%Y::%H:%M:%S"),
     Stamp("ctime", rf"{_DOW} (?P<ts>{_MON} {{1,2}}[0-9]{{1,2}} {_HMS} [0-9]{{4}})", "%b %d %H:%M:%S %Y"),
     Stamp(
@@ -228,6 +248,7 @@ STAMPS: tuple[Stamp, ...] = (
     Stamp("epoch_ms", r"(?P<ts>1[0-9]{12})", "ms", "epoch"),
     Stamp("epoch", r"(?P<ts>1[0-9]{9})(?:[.](?P<frac>[0-9]{1,9}))?", "s", "epoch"),
     Stamp("ymd_hms", r"(?P<ts>[0-9]{2}[01][0-9][0-3][0-9] [0-2][0-9][0-5][0-9][0-5][0-9])", "%y%m%d %H%M%S"),
+    Stamp("ymd_clock", r"(?P<ts>[0-9]{2}[01][0-9][0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9])", "%y%m%d %H:%M:%S"),
     Stamp("time", rf"(?P<ts>{_HMS})(?:[.,:](?P<frac>[0-9]{{1,9}}))?", "%H:%M:%S", "date"),
 )
 # Shapes that only a format of their own gives away: anywhere else they are mere numbers.

@@ -7,7 +7,8 @@ of them a stream uses is seen in a sample; a line that has none of these gets th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ ROLES: dict[str, tuple[Path, ...]] = {
     "level": _paths(
         "level severity lvl log.level log>level loglevel logLevel LogLevel levelname level_name Level Severity @l "
         "severityText severity_text SeverityText priority PRIORITY fields>level @fields>lvl @fields>level "
-        "jsonPayload>level s syslog>severity levelString"
+        "jsonPayload>level s syslog>severity levelString error_severity"
     ),
     "number": _paths("severityNumber severity_number SeverityNumber"),
     "time": _paths(
@@ -48,7 +49,7 @@ ROLES: dict[str, tuple[Path, ...]] = {
         "error.message error>message err>message exception>message error err "
         "exception exc_info thrown>message thrown @x "
         "Exception stack_trace stacktrace error.stack_trace error>stack_trace err>stack error>stack stack exc_text "
-        "exception>stacktrace jsonPayload>error fields>error errorMessage error_message cause"
+        "exception>stacktrace jsonPayload>error fields>error errorMessage error_message cause attr>error"
     ),
     "stack": _paths(
         "stack_trace stacktrace error.stack_trace error>stack_trace err>stack error>stack stack exception>stacktrace "
@@ -72,6 +73,15 @@ ROLES: dict[str, tuple[Path, ...]] = {
         "status status_code statusCode response>status http_status EdgeResponseStatus http.response.status_code code"
     ),
 }
+# Where no name of a role is known, these are looked for in objects of any name: `{"data": {"msg": ...}}`.
+_SOUGHT: dict[str, tuple[str, ...]] = {
+    "message": ("message", "msg", "Message"),
+    "level": ("level", "severity", "lvl", "Level"),
+    "time": ("time", "timestamp", "ts", "@timestamp"),
+    "trace": ("trace_id", "traceId", "traceID"),
+}
+_SAID = ("message", "msg", "Message", "errmsg", "type")  # what an error object says of itself
+_DEEP, _WIDE = 3, 64  # how deep and how broad an object is searched for them
 _AT_ONCE = 4096  # lines whose objects are held at the same time
 _DOCKER = frozenset(("log", "stream", "time"))
 _HEADERS_OF_TEXT = 12  # fields shown as the message of an object that has none
@@ -284,9 +294,28 @@ def node_of(objects: Iterable[dict[str, Any]]) -> JsonNode:
     used: dict[str, tuple[Path, ...]] = {}
     for role, paths in ROLES.items():
         used[role] = tuple(path for path in paths if any(_usable(role, item, path) for item in sample))
+    for role in _SOUGHT:
+        used[role] = used[role] or _within(role, sample)
     for role in ("message", "level", "time"):
         used[role] = used[role] or ROLES[role]
     return JsonNode(tuple(used.items()))
+
+
+def _within(role: str, sample: list[dict[str, Any]]) -> tuple[Path, ...]:
+    """The path that most of these objects have for a role inside an object of any name, not deeper than `_DEEP`."""
+    found: Counter[Path] = Counter()
+    for item in sample:
+        found.update(path for path in _inside(role, item, ()) if _usable(role, item, path))
+    best = max(found.values(), default=0)
+    return tuple(path for path, count in found.items() if count == best)[:1]
+
+
+def _inside(role: str, value: dict[str, Any], at: Path) -> Iterator[Path]:
+    for key, inner in list(value.items())[:_WIDE]:
+        if isinstance(inner, dict):
+            yield from ((*at, key, name) for name in _SOUGHT[role] if name in inner)
+            if len(at) + 1 < _DEEP:
+                yield from _inside(role, inner, (*at, key))
 
 
 def _usable(role: str, item: dict[str, Any], path: Path) -> bool:
@@ -366,7 +395,7 @@ def _with_error(item: dict[str, Any], message: str | None, paths: tuple[Path, ..
         if value is None or isinstance(value, bool | int | float) or value in ("", "null", "none", "None", "nil"):
             continue
         if isinstance(value, dict):
-            value = value.get("message") or value.get("msg") or value.get("Message") or value.get("type")
+            value = next((value[name] for name in _SAID if value.get(name)), None)
             if not isinstance(value, str):
                 continue
         text = text_of(value) or ""

@@ -26,6 +26,18 @@ MAX_POINTS = 5_000
 ORDERS = {SignatureSort.TOP: "count, signature", SignatureSort.NEW: "first_seen, signature"}
 
 
+# Where each name asked for leads to, step by step: a template can be merged again and again. Parameters: project,
+# names, project.
+_LED = (
+    "WITH RECURSIVE led AS ("
+    "SELECT signature AS asked, signature, alias_of, 0 AS steps FROM templates "
+    "WHERE project = %s AND signature = ANY(%s) "
+    "UNION ALL SELECT led.asked, one.signature, one.alias_of, led.steps + 1 FROM led JOIN templates AS one "
+    "ON one.project = %s AND one.signature = led.alias_of WHERE led.steps < 32)"
+)
+_TARGET = "led.asked, " + ", ".join(f"target.{column.strip()}" for column in TEMPLATE_COLUMNS.split(","))
+
+
 class ReadSignatures(Reader):
     """See `store.queries.Queries`."""
 
@@ -98,16 +110,23 @@ class ReadSignatures(Reader):
         table = "counts_hourly" if bucket % HOUR == 0 else "counts"
         async with self._read() as session:
             row = await session.row(
-                f"SELECT {TEMPLATE_COLUMNS} FROM templates WHERE project = %s AND signature = %s", (project, signature)
+                f"{_LED} SELECT {_TARGET} FROM led JOIN templates AS target "
+                "ON target.project = %s AND target.signature = led.signature ORDER BY led.steps DESC LIMIT 1",
+                (project, [signature], project, project),
             )
             if row is None:
                 return None
+            row.pop("asked")
             aliases = await session.rows(
-                f"SELECT {TEMPLATE_COLUMNS} FROM templates WHERE project = %s AND alias_of = %s "
-                "ORDER BY count DESC LIMIT 100",
-                (project, signature),
+                "WITH RECURSIVE below AS ("
+                "SELECT signature FROM templates WHERE project = %s AND alias_of = %s "
+                "UNION SELECT one.signature FROM below JOIN templates AS one "
+                "ON one.project = %s AND one.alias_of = below.signature) "
+                f"SELECT {TEMPLATE_COLUMNS} FROM templates WHERE project = %s AND signature <> %s "
+                "AND signature IN (SELECT signature FROM below) ORDER BY count DESC, signature LIMIT 100",
+                (project, row["signature"], project, project, row["signature"]),
             )
-            names = [signature, *(alias["signature"] for alias in aliases)]
+            names = [row["signature"], *(alias["signature"] for alias in aliases)]
             span = (project, names, since, until)
             services = await session.rows(
                 f"SELECT service, sum(count)::bigint AS count FROM {table} WHERE project = %s AND signature = ANY(%s) "
@@ -138,13 +157,11 @@ class ReadSignatures(Reader):
 
     async def templates(self, project: str, signatures: Iterable[str]) -> dict[str, Template]:
         names = list(dict.fromkeys(signatures))
-        columns = ", ".join(f"target.{column.strip()}" for column in TEMPLATE_COLUMNS.split(","))
         async with self._read() as session:
             rows = await session.rows(
-                f"SELECT asked.signature AS asked, {columns} FROM templates AS asked JOIN templates AS target "
-                "ON target.project = asked.project AND target.signature = coalesce(asked.alias_of, asked.signature) "
-                "WHERE asked.project = %s AND asked.signature = ANY(%s)",
-                (project, names),
+                f"{_LED} SELECT DISTINCT ON (asked) {_TARGET} FROM led JOIN templates AS target "
+                "ON target.project = %s AND target.signature = led.signature ORDER BY asked, led.steps DESC",
+                (project, names, project, project),
             )
         return {row.pop("asked"): to_template(row) for row in rows}
 
