@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from incidentlens.store.base import Store, StoreError
 
 from . import metrics
 from .engine import APART, LEARNT, Engine, Intake, Position
-from .report import TickReport
+from .report import Run, TickReport
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ OnTick = Callable[[TickReport], Awaitable[None]]
 
 # One run takes at most this many steps of catching up, so that other projects get their turn.
 _STEPS_A_RUN = 20
+_RUNS = 10_000  # remembered: somewhat more than a day at ten seconds each
 _GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
@@ -54,6 +56,7 @@ class Health:
     failing_since: int | None = None
     records: int = 0
     cut: int = 0
+    runs: deque[Run] = field(default_factory=lambda: deque(maxlen=_RUNS))
 
 
 class ProjectRunner:
@@ -197,6 +200,7 @@ class ProjectRunner:
     async def _ticked(self, intake: Intake, report: TickReport, now: int, lag: int) -> None:
         self.health.cursors.update(intake.cursors)
         self.health.last_tick = now
+        self.health.runs.append(Run(now, report.seconds, max(0, lag)))
         self.health.records += report.records
         metrics.observe_tick(self.project.name, report, lag)
         if self._on_tick:
@@ -338,6 +342,7 @@ class ProjectRunner:
         if self.health.error != str(error):
             log.error("%s: %s", self.project.name, error)
         self.health.error = str(error)
+        self.health.runs.append(Run(self._clock.now(), 0.0, None, failed=True))
         self.health.failing_since = self.health.failing_since or self._clock.now()
         metrics.count_failure(self.project.name, type(error).__name__)
 
