@@ -14,7 +14,7 @@ MESSAGES = {"Message": None, "Level": 80, "Last hour": 90, "Usual an hour": 115,
 
 
 def build() -> Board:
-    kpis = ours("kpis", **WHERE, live=True)
+    kpis = ours("kpis", **WHERE)
     board = Board(
         "incidentlens-overview", "IncidentLens: Overview",
         "What is open, what was found, how soon and how well; what is noisy and what is new.",

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
-import xxhash
 
 from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
@@ -24,7 +23,7 @@ from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import ActionKind, Outcome, ProblemKind, Status
 from incidentlens.policy import History, RulerAlert, decide, due_again
-from incidentlens.publish.loki_events import event_payload
+from incidentlens.publish.loki_events import event_key, event_payload
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
 from incidentlens.store.base import Transaction
@@ -409,8 +408,7 @@ class Handling:
             if self.project.loki_events:
                 self._sequence = (self._sequence + 1) % 1000
                 payload = event_payload(event, incident, self._sequence)
-                digest = xxhash.xxh3_64(f"{event.kind}\n{event.text}".encode("utf-8", "replace")).hexdigest()
-                await tx.enqueue("loki", f"{incident.id}:{event.at}:{digest}", payload, event.at)
+                await tx.enqueue("loki", event_key(event), payload, event.at)
 
 
 def _ruler_alerts(incident: Incident, situation: Situation) -> tuple[RulerAlert, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.clock import MINUTE, SECOND
+from incidentlens.model.terms import Level
 from incidentlens.store.pg.panels import SeriesCount
 
 from . import look
@@ -102,7 +103,7 @@ def _rate(buckets: Buckets, one: SeriesCount) -> Frame:
         for start, end in zip(buckets.starts, [*buckets.starts[1:], buckets.until], strict=True)
     ]  # fmt: skip
     values = [count / length for count, length in zip(buckets.values(one), seconds, strict=True)]
-    return _frame(buckets, level, values, {"unit": "cps", "min": 0}, look.LEVEL.get(level))
+    return _frame(buckets, level, values, {"unit": "cps", "min": 0}, look.LEVEL[Level(level)])
 
 
 def _of_runs(kind: str, runs: Sequence[Run], buckets: Buckets) -> list[Frame]:

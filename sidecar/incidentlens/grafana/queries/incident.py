@@ -188,10 +188,22 @@ def _similar(detail: IncidentDetail, context: QueryContext) -> list[Field]:
         Field("opened", time, [row.opened_at for row, _, _ in rows], {"displayName": "Found"}),
         Field("title", text, [row.title for row, _, _ in rows], {"displayName": "Incident", "links": links}),
         Field("service", text, [row.service for row, _, _ in rows], {"displayName": "Service"}),
-        Field("severity", text, [row.severity for row, _, _ in rows], look.coloured(look.SEVERITY)),
-        Field("disposition", text, [row.disposition for row, _, _ in rows], look.coloured(look.DISPOSITION)),
-        Field("status", text, [row.status for row, _, _ in rows], look.coloured(look.STATUS)),
-        Field("outcome", text, [row.outcome or "" for row, _, _ in rows], look.coloured(look.OUTCOME)),
+        Field(
+            "severity", text, [row.severity for row, _, _ in rows], look.coloured(look.SEVERITY, displayName="Severity")
+        ),
+        Field(
+            "disposition",
+            text,
+            [row.disposition for row, _, _ in rows],
+            look.coloured(look.DISPOSITION, displayName="Disposition"),
+        ),
+        Field("status", text, [row.status for row, _, _ in rows], look.coloured(look.STATUS, displayName="Status")),
+        Field(
+            "outcome",
+            text,
+            [row.outcome or "" for row, _, _ in rows],
+            look.coloured(look.OUTCOME, displayName="Verified"),
+        ),
         Field("score", FieldType.FLOAT, [score for _, score, _ in rows], {"displayName": "Alike", **percent}),
         Field("reason", text, [", ".join(common) for _, _, common in rows], {"displayName": "Common signatures"}),
         Field("incident_id", text, [row.id for row, _, _ in rows], {"displayName": "Id", "links": links}),
