@@ -20,19 +20,22 @@ AT = " | label_format at=`{{ __timestamp__ | unixEpoch }}` | unwrap at"
 KNOWN = "incident_id, title, service, severity, disposition"
 
 DISTINCT = "count(sum by (incident_id) (count_over_time({0} [$__range]))) or vector(0)"
-LATEST = "max by (incident_id) (max_over_time({0}" + AT + " [$__range]))"
+
+
+def latest(selected: str, by: str = "incident_id") -> str:
+    """The time (s) of the last of those events, a series an incident."""
+    return f"max by ({by}) (max_over_time({selected}{AT} [$__range]))"
 
 
 def still_open() -> str:
     """One series an incident that no event ended after it was opened for the last time; its value is the time (ms) of
     the latest decision on it, its labels are those of that decision."""
-    decided = f'max by ({KNOWN}) (max_over_time({events("decided")} | json title="title"{AT} [$__range]))'
-    opened, resolved, by_hand = (LATEST.format(part) for part in (events("opened|reopened"), RESOLVED, BY_HAND))
-    return (
-        f"topk by (incident_id) (1, {decided}) * 1000 "
-        f"unless on (incident_id) ({resolved} > on (incident_id) {opened}) "
-        f"unless on (incident_id) ({by_hand} > on (incident_id) {opened})"
+    decided = latest(events("decided") + ' | json title="title"', KNOWN)
+    opened = latest(events("opened|reopened"))
+    ended = " ".join(
+        f"unless on (incident_id) ({latest(end)} > on (incident_id) {opened})" for end in (RESOLVED, BY_HAND)
     )
+    return f"topk by (incident_id) (1, {decided}) * 1000 {ended}"
 
 
 def build() -> Board:
