@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +71,12 @@ def test_the_stacks_configuration_is_accepted(tmp_path: Path) -> None:
     grafana = loaded.projects["shop"].grafana
     assert grafana is not None
     assert (grafana.url, grafana.token) == ("http://grafana:3000", "glsa_x")
+
+
+def test_a_wheel_has_the_dashboards_and_nothing_of_what_makes_them(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    committed = {f"incidentlens/_dashboards/{path.name}" for path in (ROOT / "dashboards/json").iterdir()}
+    assert {name for name in names if "dashboards" in name} == committed
