@@ -64,9 +64,9 @@ def build() -> Board:
         (
             sentences(
                 "What is thought of it",
-                "The suspected cause, the summary, and each claim with the evidence it cites.",
+                "The summary, then each claim; its details name the evidence it cites.",
                 of("incident", format="story"), empty.CHOOSE,
-            ), 13,
+            ).enable_log_details(True), 13,
         ),
         (
             sentences(

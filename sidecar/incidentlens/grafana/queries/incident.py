@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.clock import SECOND
 from incidentlens.store.queries import IncidentDetail
@@ -109,23 +111,19 @@ def _reasons(detail: IncidentDetail) -> list[Field]:
 
 
 def _story(detail: IncidentDetail) -> list[Field]:
-    """What is thought of it, a sentence a line."""
-    found, analysis = detail.incident, detail.analysis
-    cause = found.root_cause
-    said: list[tuple[str, str]] = []
-    if cause is not None:
-        said.append(
-            ("cause", cause.summary if cause.undetermined else f"{cause.summary} ({cause.confidence:.0%} sure)")
-        )
-    if analysis is not None:
-        said.append(("summary", analysis.summary))
-        said += [("claim", f"{claim.text} [{', '.join(claim.evidence)}]") for claim in analysis.claims]
-    elif found.summary:
-        said.append(("summary", found.summary))
+    """What is thought of it, a sentence a line, none of it twice; what a claim cites is a label."""
+    found, analysis, cause = detail.incident, detail.analysis, detail.incident.root_cause
+    summary = analysis.summary if analysis is not None else found.summary
+    said: list[Said] = []
+    if cause is not None and cause.summary not in summary:
+        said.append(Said("cause", cause.summary))
+    said.append(Said("summary", summary))
+    known = cause.summary if cause is not None and cause.summary else None
+    claims = analysis.claims if analysis is not None else ()
+    said += [Said("claim", claim.text, claim.evidence) for claim in claims if known is None or known not in claim.text]
     if found.suppression is not None:
-        said.append(("held back", f"held back for {found.suppression.reason}: {found.suppression.detail}"))
-    at = detail.analysed_at if detail.analysed_at is not None else found.opened_at
-    return _lines(at, said)
+        said.append(Said("held back", f"held back for {found.suppression.reason}: {found.suppression.detail}"))
+    return _lines(detail.analysed_at if detail.analysed_at is not None else found.opened_at, said)
 
 
 def _steps(detail: IncidentDetail) -> list[Field]:
@@ -134,29 +132,40 @@ def _steps(detail: IncidentDetail) -> list[Field]:
     if analysis is None:
         return _lines(detail.incident.opened_at, [])
     best = analysis.runbooks[0] if analysis.runbooks else None
-    said: list[tuple[str, str]] = []
+    said: list[Said] = []
     if analysis.next_steps:
         fits = analysis.source == "runbook" and best is not None
         head = f"{best.name} (fits {best.score:.0%})" if fits and best else f"What the {analysis.source} suggest"
-        said.append(("runbook", head))
-        said += [("step", f"{number}. {step}") for number, step in enumerate(analysis.next_steps, 1)]
+        said.append(Said("runbook", head))
+        said += [Said("step", f"{number}. {step}") for number, step in enumerate(analysis.next_steps, 1)]
     for match in analysis.runbooks:
         if match.steps and match.steps != analysis.next_steps:
-            said.append(("runbook", f"{match.name} (fits {match.score:.0%}: {'; '.join(match.reasons)})"))
-            said += [("step", f"{number}. {step}") for number, step in enumerate(match.steps, 1)]
+            said.append(Said("runbook", f"{match.name} (fits {match.score:.0%}: {'; '.join(match.reasons)})"))
+            said += [Said("step", f"{number}. {step}") for number, step in enumerate(match.steps, 1)]
     return _lines(detail.analysed_at or detail.incident.opened_at, said)
 
 
-def _lines(at: int, said: list[tuple[str, str]]) -> list[Field]:
+class Said(NamedTuple):
+    """One sentence, what it is, and the evidence it cites."""
+
+    kind: str
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+def _lines(at: int, said: list[Said]) -> list[Field]:
     """Sentences as log lines, which every version of the logs panel wraps. They are a millisecond apart, to stay in
     their order."""
-    said = [(kind, " ".join(text.split())) for kind, text in said if text.strip()][:MAX_ROWS]
+    shown = [one for one in said if one.text.strip()][:MAX_ROWS]
+    labels = [
+        {"kind": one.kind, **({"evidence": ", ".join(one.evidence)} if one.evidence else {})} for one in shown
+    ]  # fmt: skip
     return [
-        Field("timestamp", FieldType.TIME, [at + place * MILLISECOND for place in range(len(said))]),
-        Field("body", FieldType.STRING, [_cut(text) for _, text in said], nullable=False),
-        Field("severity", FieldType.STRING, [_LEVEL.get(kind, "unknown") for kind, _ in said]),
-        Field("id", FieldType.STRING, [str(place) for place in range(len(said))]),
-        Field("labels", FieldType.JSON, [{"kind": kind} for kind, _ in said]),
+        Field("timestamp", FieldType.TIME, [at + place * MILLISECOND for place in range(len(shown))]),
+        Field("body", FieldType.STRING, [_cut(" ".join(one.text.split())) for one in shown], nullable=False),
+        Field("severity", FieldType.STRING, [_LEVEL.get(one.kind, "unknown") for one in shown]),
+        Field("id", FieldType.STRING, [str(place) for place in range(len(shown))]),
+        Field("labels", FieldType.JSON, labels),
     ]
 
 
