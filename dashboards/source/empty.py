@@ -21,6 +21,7 @@ NO_FAILURES = "No look at Loki since this process began, or none in this time ra
 NO_TARGETS = "Nothing is published yet: see `publish` in configuration.md for annotations and events in Loki."
 ALL_WELL = "Nothing is wrong."
 
+NO_PAGE = "Set server.public_url"
 CHOOSE = "Choose an incident above. Is the list empty? Widen the time range."
 NO_EVIDENCE = "No evidence is kept of this incident; or choose one above."
 NO_CHAIN = "No chain: choose an incident above; one that was only alerted on has none."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
 from . import empty, links
 from .asking import Target, ours, source, the_incident
 from .board import Board
@@ -42,7 +44,7 @@ def build() -> Board:
                 "The forms are on the incident's page, which needs `server.public_url` in incidentlens.yaml.",
                 summary, empty.CHOOSE,
                 columns={"Page": None},
-                overrides={"Page": [links.shown_as("Open its page")]},
+                overrides={"Page": [links.shown_as("Open its page"), DynamicConfigValue("noValue", empty.NO_PAGE)]},
             ), 5,
         ),
     )  # fmt: skip

@@ -179,14 +179,17 @@ def _columns(
 ) -> None:
     for name, width in columns.items():
         found = list(overrides.get(name, ()))
+        if all(one.id_val != "noValue" for one in found):
+            found.append(
+                DynamicConfigValue("noValue", empty.DASH)
+            )  # of one cell; the panel's own is for no rows at all
         if width is not None:
             found.append(DynamicConfigValue("custom.width", width))
         if name in WORDS:
             # What 9.4 reads; newer versions turn it into a cell type, as the dashboard's schema version tells them to.
             found.append(DynamicConfigValue("custom.displayMode", PILL))
             found.append(DynamicConfigValue("custom.align", "center"))
-        if found:
-            panel.override_by_name(name, found)
+        panel.override_by_name(name, found)
 
 
 def table_of(

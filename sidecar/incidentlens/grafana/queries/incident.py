@@ -160,12 +160,14 @@ def _lines(at: int, said: list[Said]) -> list[Field]:
     labels = [
         {"kind": one.kind, **({"evidence": ", ".join(one.evidence)} if one.evidence else {})} for one in shown
     ]  # fmt: skip
+    levels = [_LEVEL.get(one.kind, "unknown") for one in shown]
     return [
         Field("timestamp", FieldType.TIME, [at + place * MILLISECOND for place in range(len(shown))]),
         Field("body", FieldType.STRING, [_cut(" ".join(one.text.split())) for one in shown], nullable=False),
-        Field("severity", FieldType.STRING, [_LEVEL.get(one.kind, "unknown") for one in shown]),
+        Field("severity", FieldType.STRING, levels),
         Field("id", FieldType.STRING, [str(place) for place in range(len(shown))]),
         Field("labels", FieldType.JSON, labels),
+        Field("level", FieldType.STRING, levels),  # 9.4 goes by this name, and else guesses by the text
     ]
 
 
