@@ -12,14 +12,15 @@ from incidentlens.grafana.queries.look import DISPOSITION, LEVEL, OUTCOME, SEVER
 from incidentlens.model.terms import Disposition
 
 GOOD, WORSE, BAD, PLAIN = "green", "orange", "red", "text"
+NOTHING = "#8a94a3"  # behind a term that is not there; white on transparent could not be read in the light theme
 
 DISPOSITION_ESCALATE = DISPOSITION[Disposition.ESCALATE]
 
 SECONDS, SHARE, COUNT, MONEY, RATE = "s", "percentunit", "short", "currencyUSD", "cps"
 
 __all__ = [
-    "BAD", "COUNT", "DISPOSITION", "DISPOSITION_ESCALATE", "GOOD", "LEVEL", "MONEY", "OUTCOME", "PLAIN", "RATE",
-    "SECONDS", "SEVERITY", "SHARE", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped", "steps",
+    "BAD", "COUNT", "DISPOSITION", "DISPOSITION_ESCALATE", "GOOD", "LEVEL", "MONEY", "NOTHING", "OUTCOME", "PLAIN",
+    "RATE", "SECONDS", "SEVERITY", "SHARE", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped", "steps",
 ]  # fmt: skip
 
 

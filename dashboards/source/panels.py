@@ -108,7 +108,7 @@ def words(title: str, description: str, target: Target, names: Sequence[str]) ->
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.BACKGROUND)
         .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.CENTER)
         .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(20))
-        .thresholds(look.steps("transparent")).color_scheme(look.by_threshold())
+        .thresholds(look.steps(look.NOTHING)).color_scheme(look.by_threshold())
     )  # fmt: skip
 
 
