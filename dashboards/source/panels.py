@@ -256,11 +256,11 @@ def graph(title: str, description: str, target: Target, none: str) -> nodegraph.
 
 
 def ranking(title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT) -> bargauge.Panel:
-    """One bar a series, by its last value."""
+    """One bar a row: Loki's answer for one moment comes as a table."""
     return (
         bargauge.Panel().title(title).description(description).with_target(target).no_value(none).unit(unit).min(0)
         .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
         .color_scheme(look.fixed("blue"))
     )  # fmt: skip
 
