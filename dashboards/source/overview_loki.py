@@ -6,7 +6,7 @@ time range, so what was opened before it is not seen.
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from . import empty, links, look
 from .asking import address, events, loki, loki_source, projects
@@ -93,10 +93,6 @@ def build() -> Board:
             table_of(
                 "Still open", "Decided on within the time range and not ended by any event since.",
                 loki(still_open(), kind="instant"), empty.NOTHING_OPEN_IN_EVENTS,
-                steps=[
-                    DataTransformerConfig(id_val="labelsToFields", options={"mode": "columns"}),
-                    DataTransformerConfig(id_val="merge", options={}),
-                ],
                 columns={
                     "severity": ("Severity", 90), "disposition": ("Disposition", 130), "title": ("Incident", None),
                     "service": ("Service", 160), "Value #A": ("Decided", 165), "incident_id": ("Id", 190),

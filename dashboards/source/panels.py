@@ -198,12 +198,11 @@ def table_of(
     target: Target,
     none: str,
     *,
-    steps: Sequence[DataTransformerConfig],
     columns: Mapping[str, tuple[str, int | None]],
     hidden: Sequence[str],
     overrides: Mapping[str, Sequence[DynamicConfigValue]],
 ) -> table.Panel:
-    """A table out of series: after `steps`, `columns` are fields by name with the name to show and a width."""
+    """A table of Loki's answer for one moment: `columns` are labels, by name, with the name to show and a width."""
     organised = DataTransformerConfig(
         id_val="organize",
         options={
@@ -213,8 +212,7 @@ def table_of(
         },
     )
     panel = table.Panel().title(title).description(description).with_target(target).no_value(none).show_header(True)
-    for step in (*steps, organised):
-        panel.with_transformation(step)
+    panel.with_transformation(organised)
     _columns(panel, dict(columns.values()), overrides)
     return panel
 
