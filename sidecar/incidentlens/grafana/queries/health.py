@@ -8,6 +8,7 @@ from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.clock import MINUTE, SECOND
 from incidentlens.model.terms import Level
 from incidentlens.store.pg.panels import SeriesCount
+from incidentlens.store.pg.panels_health import Spent
 
 from . import look
 from .buckets import Buckets
@@ -78,22 +79,31 @@ async def _series(query: PanelQuery, context: QueryContext) -> list[Frame]:
         taken = await context.queries.panel_taken_in(context.project, starts=buckets.starts, until=buckets.until)
         frames = [_rate(buckets, one) for one in taken]
     elif kind in ("analyses", "cost"):
-        frames = []
-        for one in await context.queries.panel_spent(context.project, starts=buckets.starts, until=buckets.until):
-            source = one.count.key[0] or "unknown"
-            if kind == "analyses":
-                frames.append(_frame(buckets, source, buckets.values(one.count), _COUNT, _SOURCE.get(source)))
-            elif one.costs and source == "model":
-                values = [0.0] * len(buckets.starts)
-                for slot, cost in zip(one.count.slots, one.costs, strict=True):
-                    values[slot] = cost
-                frames.append(
-                    _frame(buckets, "Model cost", values, {"unit": "currencyUSD", "min": 0}, _SOURCE["model"])
-                )
+        spent = await context.queries.panel_spent(context.project, starts=buckets.starts, until=buckets.until)
+        frames = _analyses(buckets, spent) if kind == "analyses" else _cost(buckets, spent)
     else:
         frames = _of_runs(kind, context.reading.runs if context.reading else (), buckets)
         notes.append(_ELSEWHERE if context.reading is None else None)
     return look.noticed(frames or [Frame("health", (), look.TIMESERIES)], notes)
+
+
+def _analyses(buckets: Buckets, spent: Sequence[Spent]) -> list[Frame]:
+    frames = []
+    for one in spent:
+        source = one.count.key[0] or "unknown"
+        frames.append(_frame(buckets, source, buckets.values(one.count), _COUNT, _SOURCE.get(source)))
+    return frames
+
+
+def _cost(buckets: Buckets, spent: Sequence[Spent]) -> list[Frame]:
+    """Nothing where no analysis cost anything: the panel then says that no model was asked."""
+    values = [0.0] * len(buckets.starts)
+    for one in spent:
+        for slot, cost in zip(one.count.slots, one.costs, strict=True):
+            values[slot] += cost
+    if not any(values):
+        return []
+    return [_frame(buckets, "Model cost", values, {"unit": "currencyUSD", "min": 0}, _SOURCE["model"])]
 
 
 def _rate(buckets: Buckets, one: SeriesCount) -> Frame:

@@ -12,6 +12,8 @@ from incidentlens.model.clock import DAY, HOUR
 from .panels import SeriesCount, slot_of
 from .reading import Reader
 
+# A model's cost is that of the analysis it made, or stands with what it said beside the rules' own.
+_COST = "coalesce(body #> '{details,cost_usd}', body #> '{details,model,cost_usd}')"
 _MINUTES = 2 * DAY  # of a longer time whole hours are read
 
 
@@ -77,8 +79,8 @@ class ReadHealth(Reader):
         async with self._read() as session:
             rows = await session.rows(
                 f"WITH counted AS (SELECT {slot} AS slot, source, count(*) AS n, "
-                "coalesce(sum(CASE jsonb_typeof(body #> '{details,cost_usd}') WHEN 'number' "
-                "THEN (body #>> '{details,cost_usd}')::float8 END), 0)::float8 AS cost FROM analyses "
+                f"coalesce(sum(CASE jsonb_typeof({_COST}) WHEN 'number' THEN ({_COST} #>> '{{}}')::float8 END), 0)"
+                "::float8 AS cost FROM analyses "
                 "WHERE project = %s AND at >= %s AND at < %s GROUP BY 1, 2) "
                 "SELECT source, sum(n)::bigint AS total, array_agg(slot ORDER BY slot) AS slots, "
                 "array_agg(n ORDER BY slot) AS counts, array_agg(cost ORDER BY slot) AS costs FROM counted "
