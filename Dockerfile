@@ -10,7 +10,7 @@ RUN python -m venv /opt/incidentlens \
     && /opt/incidentlens/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY sidecar sidecar
 COPY runbooks sidecar/incidentlens/_runbooks
-COPY dashboards sidecar/incidentlens/_dashboards
+COPY dashboards/json dashboards/json
 RUN /opt/incidentlens/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM ${PYTHON_IMAGE} AS sidecar

@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 NODE_READY := plugin/node_modules/.ready
 NODE_OK := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 15) ? 0 : 1)' 2>/dev/null
 
-.PHONY: demo test test-plugin lint plugin proto env provisioning setup lock clean
+.PHONY: demo test test-plugin lint plugin proto dashboards env provisioning setup lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)
@@ -51,6 +51,10 @@ lint: $(READY)
 # The Python of proto/*.proto; a test checks that what is committed is what this makes.
 proto: $(READY)
 	@$(BIN)/python proto/generate.py
+
+# The JSON of dashboards/source; a test checks that what is committed is what this makes.
+dashboards: $(READY)
+	@$(BIN)/python dashboards/generate.py
 
 # The lock holds hashes and no address, so it is the same wherever it is made.
 lock: $(VENV)/bin/python

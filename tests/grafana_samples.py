@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders import T0, make_action, make_decision, make_event, make_evidence, make_verification
+from builders import T0, make_action, make_analysis, make_decision, make_event, make_evidence, make_verification
 from incidentlens.grafana.frames import Frame
 from incidentlens.grafana.queries import QueryContext, answer, read_query
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
@@ -12,6 +12,8 @@ from incidentlens.model.decisions import Check, Feedback
 from incidentlens.model.incidents import Suppression
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import ActionKind, Disposition, Level, Mode, Outcome, Severity, Status
+from incidentlens.pipeline.live import Health
+from incidentlens.pipeline.report import Run
 from incidentlens.store.postgres import PostgresStore
 from incidents_in_store import PAY, POOL, put
 
@@ -39,6 +41,21 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "signatures": {"queryType": "signatures", "sort": "top"},
     "signatures_sparklines": {"queryType": "signatures", "format": "sparklines"},
     "kpis": {"queryType": "kpis"},
+    "incident": {"queryType": "incident", "incidentId": "i1"},
+    "incident_story": {"queryType": "incident", "incidentId": "i1", "format": "story"},
+    "incident_reasons": {"queryType": "incident", "incidentId": "i1", "format": "reasons"},
+    "incident_steps": {"queryType": "incident", "incidentId": "i1", "format": "steps"},
+    "incident_findings": {"queryType": "incident", "incidentId": "i1", "format": "findings"},
+    "incident_similar": {"queryType": "incident", "incidentId": "i1", "format": "similar"},
+    "health": {"queryType": "health"},
+    "health_records": {"queryType": "health", "format": "series", "kind": ["records"]},
+    "health_lag": {"queryType": "health", "format": "series", "kind": ["lag"]},
+    "health_failures": {"queryType": "health", "format": "series", "kind": ["failures"]},
+    "health_analyses": {"queryType": "health", "format": "series", "kind": ["analyses"]},
+    "health_cost": {"queryType": "health", "format": "series", "kind": ["cost"]},
+    "health_queries": {"queryType": "health", "format": "queries"},
+    "health_targets": {"queryType": "health", "format": "targets"},
+    "health_errors": {"queryType": "health", "format": "errors"},
     "annotations": {"queryType": "annotations"},
     "variable_services": {"queryType": "variable", "variable": "services"},
     "variable_incidents": {"queryType": "variable", "variable": "incidents"},
@@ -86,6 +103,10 @@ async def fill(store: PostgresStore) -> None:
         await tx.add_event(make_event("feedback", "i2", at=T0 + 36 * MINUTE, by="ann", text="right cause"))
         await tx.add_feedback(Feedback(incident_id="i2", at=T0 + 36 * MINUTE, by="ann", verdict="right_cause"))
         counts = [(POOL, "db", 1, 40), (POOL, "db", 0, 90), (PAY, "payment", 0, 7)]
+        await tx.set_cursor("all", NOW - 12 * SECOND)
+        await tx.set_cursor("gone", T0)
+        await tx.save_analysis("i2", T0 + 32 * MINUTE, make_analysis(source="model", details={"cost_usd": 0.0125}))
+        await tx.enqueue("loki", "i1:1", {"line": "an event"}, NOW - 90 * SECOND)
         await tx.add_counts(
             [
                 SignatureCount(
@@ -96,9 +117,21 @@ async def fill(store: PostgresStore) -> None:
         )
 
 
+def a_reading() -> Health:
+    """A sidecar that has read its Loki well but for one look."""
+    runs = [Run(T0 + minute * MINUTE, 0.05 + minute / 1000, (2 + minute % 7) * SECOND) for minute in range(0, 120, 5)]
+    runs.insert(3, Run(runs[2].at + MINUTE, 0.0, None, failed=True))
+    health = Health(last_tick=NOW - 5 * SECOND, error="Loki does not answer", failing_since=NOW - MINUTE)
+    health.runs.extend(runs)
+    return health
+
+
 def context_of(store: PostgresStore, project: str = "shop", **changes: Any) -> QueryContext:
     """As a data source of that project has it."""
-    values = {"public_url": "https://incidents.example", "loki_uid": "loki", **changes}
+    values = {
+        "public_url": "https://incidents.example", "loki_uid": "loki", "source_uid": "incidentlens",
+        "loki_queries": ("all",), "reading": a_reading() if project == "shop" else None, **changes,
+    }  # fmt: skip
     return QueryContext(project=project, queries=store.queries, now=NOW, **values)
 
 

@@ -56,6 +56,24 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
       query: { queryType: 'incidents', status: ['open', 'verifying'], sort: 'severity', limit: 50, live: true },
     },
   },
+  incident: {
+    label: 'One incident',
+    description: 'What is known of one incident, whenever it was; what was decided and why, and what to do.',
+    panels: 'stat, table; logs for story and steps',
+    fields: ['incidentId', 'format', 'live'],
+    choices: {
+      format: [
+        { value: 'summary', label: 'summary', description: 'one row' },
+        { value: 'story', label: 'story', description: 'cause, summary and claims, for a logs panel' },
+        { value: 'steps', label: 'steps', description: 'what the runbook says to do, for a logs panel' },
+        { value: 'reasons', label: 'reasons', description: 'of each decision, one row a step' },
+        { value: 'findings', label: 'findings', description: 'claims and rules, with the evidence they cite' },
+        { value: 'similar', label: 'similar', description: 'others that have signatures in common with it' },
+      ],
+    },
+    needs: wantsIncident,
+    example: { title: 'Why it was decided so', query: { queryType: 'incident', incidentId: ['$incident'], format: 'reasons' } },
+  },
   incident_series: {
     label: 'Incidents over time',
     description: 'How many incidents were opened in each interval, one series a kind.',
@@ -147,6 +165,30 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     panels: 'stat, gauge, table',
     fields: [...FILTERS],
     example: { title: 'How critical services do', query: { queryType: 'kpis', severity: ['critical', 'high'] } },
+  },
+  health: {
+    label: 'Sidecar health',
+    description: 'How IncidentLens itself does: how far it has read, how much, what goes wrong, what models cost.',
+    panels: 'stat, time series, table',
+    fields: ['format', 'kind'],
+    choices: {
+      format: [
+        { value: 'now', label: 'now', description: 'one row of figures' },
+        { value: 'series', label: 'over time', description: 'of one kind' },
+        { value: 'queries', label: 'queries', description: 'how far each LogQL query has been read' },
+        { value: 'targets', label: 'publishing', description: 'what was sent, waits, or was given up' },
+        { value: 'errors', label: 'errors', description: 'what goes wrong now; no rows where nothing does' },
+      ],
+      kind: [
+        { value: 'records', label: 'records', description: 'taken in, a second' },
+        { value: 'lag', label: 'lag', description: 'how far behind Loki' },
+        { value: 'tick', label: 'time of a look' },
+        { value: 'failures', label: 'failed looks' },
+        { value: 'analyses', label: 'analyses', description: 'by what concluded' },
+        { value: 'cost', label: 'model cost' },
+      ],
+    },
+    example: { title: 'What is taken in', query: { queryType: 'health', format: 'series', kind: ['records'] } },
   },
   annotations: {
     label: 'Annotations',

@@ -3,6 +3,7 @@ import type { DataQuery } from '@grafana/schema';
 
 export const QUERY_TYPES = [
   'incidents',
+  'incident',
   'incident_series',
   'open_alerts',
   'evidence',
@@ -12,6 +13,7 @@ export const QUERY_TYPES = [
   'verification',
   'signatures',
   'kpis',
+  'health',
   'annotations',
 ] as const;
 

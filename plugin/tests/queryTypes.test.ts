@@ -58,6 +58,9 @@ describe.skipIf(!existsSync(backend))('the backend', () => {
     expect(ours('verification', 'format')).toEqual(tuple('verification.py', 'FORMATS'));
     expect(ours('signatures', 'format')).toEqual(tuple('signatures.py', 'FORMATS'));
     expect(ours('timeline', 'format')).toEqual(tuple('timeline.py', 'FORMATS'));
+    expect(ours('incident', 'format')).toEqual(tuple('incident.py', 'FORMATS'));
+    expect(ours('health', 'format')).toEqual(tuple('health.py', 'FORMATS'));
+    expect(ours('health', 'kind')).toEqual(tuple('health.py', 'KINDS'));
     expect([...FACETS].sort()).toEqual(tuple('filters.py', 'KEYS').sort());
   });
 

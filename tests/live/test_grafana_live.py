@@ -24,6 +24,8 @@ from incidentlens.provision import Options, apply, remove
 from incidentlens.provision.apply import grafana_version
 from incidentlens.provision.catcher import MAX_CONTENT, MAX_TITLE, Catcher
 from incidentlens.provision.messages import NAME, templates
+from incidentlens.provision.options import load_dashboards, own_dashboards
+from incidentlens.provision.resources import DATA_SOURCE, DATA_SOURCE_TYPE
 from incidentlens.publish.annotations import Annotator
 from incidentlens.publish.grafana_http import GrafanaClient, GrafanaNotFound
 from incidentlens.store.memory import MemoryStore
@@ -157,6 +159,71 @@ async def test_hostile_labels_reach_discord_as_text_within_its_limits(grafana: G
         await grafana.ask("DELETE", template)
         server.should_exit = True
         await serving
+
+
+BOARDS = {board["uid"]: board for board in load_dashboards(own_dashboards())}
+
+
+async def _uid(grafana: GrafanaClient, kind: str, wanted: str) -> str:
+    """Of the data source that the dashboards ask, or of any of its type; skips where there is none."""
+    found = [each for each in await grafana.get("/api/datasources") if each["type"] == kind]
+    if not found:
+        pytest.skip(f"this Grafana has no data source of type {kind}; run `incidentlens provision --grafana {URL}`")
+    return next((each["uid"] for each in found if each["uid"] == wanted), found[0]["uid"])
+
+
+def _filled(value: Any, chosen: dict[str, str]) -> Any:
+    """A query as the front end sends it, its variables filled in."""
+    if isinstance(value, str):
+        for name, text in chosen.items():
+            value = value.replace(name, text)
+        return value
+    if isinstance(value, list):
+        return [_filled(one, chosen) for one in value]
+    return {key: _filled(one, chosen) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+async def _asked(grafana: GrafanaClient, target: dict[str, Any], chosen: dict[str, str]) -> dict[str, Any]:
+    """The result of one query by way of Grafana's own API; GrafanaError where it is an error."""
+    asked = {**_filled(target, chosen), "intervalMs": 60_000, "maxDataPoints": 500}
+    answer = await grafana.ask("POST", "/api/ds/query", {"queries": [asked], "from": "now-6h", "to": "now"})
+    return cast(dict[str, Any], answer["results"][target["refId"]])
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+async def test_every_query_of_every_dashboard_is_answered_through_grafana(grafana: GrafanaClient, uid: str) -> None:
+    of_loki = uid == "incidentlens-overview-loki"
+    source = await _uid(grafana, *(("loki", "loki") if of_loki else (DATA_SOURCE_TYPE, DATA_SOURCE)))
+    chosen = {
+        "${datasource}": source, "${loki}": source, "$project": ".+", "$__range": "6h", "$__interval": "1m",
+        "$service": "$__all", "$severity": "$__all", "$level": "$__all", "$runbook": "$__all", "$incident": "none",
+    }  # fmt: skip
+    if not of_loki:
+        names = {"refId": "A", "datasource": {"type": DATA_SOURCE_TYPE, "uid": source}, "queryType": "variable"}
+        offered = await _asked(grafana, {**names, "variable": "incident"}, chosen)
+        incidents = offered["frames"][0]["data"]["values"]
+        chosen["$incident"] = incidents[1][0] if incidents and incidents[1] else "none"
+    board = BOARDS[uid]
+    asked = [target for panel in board["panels"] for target in panel.get("targets", ())]
+    asked += [each["target"] for each in board["annotations"]["list"]]
+    assert asked
+    for target in asked:
+        result = await _asked(grafana, {key: value for key, value in target.items() if key != "live"}, chosen)
+        assert "error" not in result, (target, result["error"])
+        assert of_loki or result["frames"], target
+
+
+async def test_the_dashboards_are_read_and_kept_as_they_are(grafana: GrafanaClient) -> None:
+    """Made under uids of this run, so that those that are there stay as they are."""
+    for number, board in enumerate(BOARDS.values()):
+        uid = f"il-live-{secrets.token_hex(4)}-{number}"
+        try:
+            body = {"dashboard": {**board, "uid": uid, "title": f"{board['title']} {uid}"}, "overwrite": False}
+            await grafana.ask("POST", "/api/dashboards/db", body)
+            kept = await grafana.get(f"/api/dashboards/uid/{uid}")
+            assert [panel["type"] for panel in kept["dashboard"]["panels"]] == [p["type"] for p in board["panels"]]
+        finally:
+            await grafana.ask("DELETE", f"/api/dashboards/uid/{uid}")
 
 
 def _escaped(text: str) -> str:

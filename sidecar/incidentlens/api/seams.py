@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from incidentlens.config.loader import Loaded
+from incidentlens.grafana.queries.context import Reading
 from incidentlens.model.clock import Clock
 from incidentlens.store.base import Store
 from incidentlens.store.pg.queries import PostgresQueries
@@ -19,22 +20,9 @@ Heard = asyncio.Queue[str | None]
 """Ids of changed incidents on their way to a page; None ends the stream."""
 
 
-class HealthLike(Protocol):
-    """How a project stands; see `pipeline.live.Health`."""
-
-    @property
-    def last_tick(self) -> int | None: ...
-    @property
-    def error(self) -> str | None: ...
-    @property
-    def failing_since(self) -> int | None: ...
-    @property
-    def quarantined(self) -> int: ...
-
-
 class RunnerLike(Protocol):
     @property
-    def health(self) -> HealthLike: ...
+    def health(self) -> Reading: ...
 
 
 class SidecarLike(Protocol):

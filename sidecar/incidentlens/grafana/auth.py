@@ -43,6 +43,7 @@ class Settings:
     project: str | None = None
     loki_uid: str = ""  # of the data source of the logs, for links into Explore
     incident_dashboard: str = ""  # uid
+    uid: str = ""  # its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ def asker_of(loaded: Loaded, context: PluginContext) -> Asker:
 def settings_of(context: PluginContext) -> Settings:
     """What the data source's settings say. Raises Refused 400 for settings that are no JSON object."""
     raw = context.dataSourceInstanceSettings.jsonData
+    uid = _uid(context.dataSourceInstanceSettings.uid)
     if not raw:
-        return Settings()
+        return Settings(uid=uid)
     if len(raw) > _MAX_SETTINGS:
         raise Refused(400, "the data source's settings are too large; save them anew")
     try:
@@ -105,6 +107,7 @@ def settings_of(context: PluginContext) -> Settings:
         project=project.strip() or None if isinstance(project, str) else None,
         loki_uid=_uid(data.get("lokiUid")),
         incident_dashboard=_uid(data.get("incidentDashboard")),
+        uid=uid,
     )
 
 

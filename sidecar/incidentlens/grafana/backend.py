@@ -13,21 +13,12 @@ from incidentlens.model.clock import Clock
 from incidentlens.store.base import Store
 from incidentlens.store.pg.queries import PostgresQueries
 
-
-class HealthLike(Protocol):
-    """How the reading of a project's Loki stands; see `pipeline.live.Health`."""
-
-    @property
-    def last_tick(self) -> int | None: ...
-    @property
-    def error(self) -> str | None: ...
-    @property
-    def failing_since(self) -> int | None: ...
+from .queries.context import Reading
 
 
 class RunnerLike(Protocol):
     @property
-    def health(self) -> HealthLike: ...
+    def health(self) -> Reading: ...
 
 
 class ReadableStore(Store, Protocol):

@@ -111,6 +111,7 @@ async def _frames(backend: Backend, asker: Asker, query: DataQuery) -> list[Fram
         max_data_points=query.maxDataPoints,
     )
     config = backend.loaded_of().config
+    runner = backend.runners().get(asker.project.name)
     context = QueryContext(
         project=asker.project.name,
         queries=backend.store.queries,
@@ -118,5 +119,8 @@ async def _frames(backend: Backend, asker: Asker, query: DataQuery) -> list[Fram
         public_url=str(config.server.public_url or "").rstrip("/"),
         loki_uid=asker.settings.loki_uid,
         incident_dashboard=asker.settings.incident_dashboard or INCIDENT_DASHBOARD,
+        source_uid=asker.settings.uid,
+        reading=runner.health if runner is not None else None,
+        loki_queries=tuple(each.name for each in asker.project.queries if not each.metric),
     )
     return await answer(panel, context)

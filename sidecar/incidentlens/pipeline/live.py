@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from . import metrics
 from .engine import Engine, Intake, Position
 from .memory import LEARNT
 from .questions import Questions
-from .report import TickReport
+from .report import Run, TickReport
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ OnTick = Callable[[TickReport], Awaitable[None]]
 
 # One run takes at most this many steps of catching up, so that other projects get their turn.
 _STEPS_A_RUN = 20
+_RUNS = 10_000  # remembered: somewhat more than a day at ten seconds each
 _GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
 # Where a stage raises at more records than can be found one by one, less is read at once, down to this.
 _LEAST_RECORDS = 1_000
@@ -55,6 +57,7 @@ class Health:
     records: int = 0
     cut: int = 0
     quarantined: int = 0  # since this process began; the store has them all
+    runs: deque[Run] = field(default_factory=lambda: deque(maxlen=_RUNS))
 
 
 class ProjectRunner:
@@ -204,6 +207,7 @@ class ProjectRunner:
         self.health.last_tick = now
         if self._at_once is not None:
             self._at_once = None if self._at_once > self.project.config.max_records_per_tick else 2 * self._at_once
+        self.health.runs.append(Run(now, report.seconds, max(0, lag)))
         self.health.records += report.records
         self._put_aside(report.quarantined)
         metrics.observe_tick(self.project.name, report, lag)
@@ -283,6 +287,7 @@ class ProjectRunner:
         if self.health.error != str(error):
             log.error("%s: %s", self.project.name, error)
         self.health.error = str(error)
+        self.health.runs.append(Run(self._clock.now(), 0.0, None, failed=True))
         self.health.failing_since = self.health.failing_since or self._clock.now()
         metrics.count_failure(self.project.name, type(error).__name__)
 

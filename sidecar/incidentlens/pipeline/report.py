@@ -7,6 +7,16 @@ from dataclasses import dataclass, field
 from incidentlens.model.incidents import Incident
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one look at Loki went, kept for a day or so by the process that did it."""
+
+    at: int
+    seconds: float  # of the tick
+    lag: int | None  # ns; None where it failed
+    failed: bool = False
+
+
 @dataclass(slots=True)
 class TickReport:
     """Counts of one tick; `changed` are the incidents it touched, as they stand after it."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import xxhash
-
 from incidentlens.config.loader import Project
 from incidentlens.incidents import MERGED_INTO
 from incidentlens.model.analysis import Analysis
@@ -14,7 +12,7 @@ from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Action, Decision, IncidentEvent, Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import ActionKind, Status
-from incidentlens.publish.loki_events import event_payload
+from incidentlens.publish.loki_events import event_key, event_payload
 from incidentlens.store.base import Transaction
 
 _JOINED = 20  # problems that are named one by one
@@ -34,8 +32,7 @@ class Timeline:
             if self._to_loki:
                 self._sequence = (self._sequence + 1) % 1000
                 payload = event_payload(event, incident, self._sequence)
-                digest = xxhash.xxh3_64(f"{event.kind}\n{event.text}".encode("utf-8", "replace")).hexdigest()
-                await tx.enqueue("loki", f"{incident.id}:{event.at}:{digest}", payload, event.at)
+                await tx.enqueue("loki", event_key(event), payload, event.at)
 
     async def say(
         self, tx: Transaction, incident: Incident, at: int, kind: str, text: str, data: dict[str, Any] | None = None

@@ -110,7 +110,7 @@ def own_dashboards() -> Path:
     """The dashboards that come with IncidentLens: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     packaged = package / "_dashboards"
-    return packaged if packaged.is_dir() else package.parents[1] / "dashboards"
+    return packaged if packaged.is_dir() else package.parents[1] / "dashboards/json"
 
 
 def version_of(text: str) -> tuple[int, int]:

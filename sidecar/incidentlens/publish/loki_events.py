@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import orjson
+import xxhash
 
 from incidentlens.actions import redact
 from incidentlens.intake.loki import LokiClient, LokiSettings
@@ -18,6 +19,12 @@ from incidentlens.model.decisions import IncidentEvent
 from incidentlens.model.incidents import Incident
 
 JOB = "incidentlens"
+
+
+def event_key(event: IncidentEvent) -> str:
+    """Of the outbox: the same event has the same, so that it is sent once."""
+    digest = xxhash.xxh3_64(f"{event.kind}\n{event.text}".encode("utf-8", "replace")).hexdigest()
+    return f"{event.incident_id}:{event.at}:{digest}"
 
 
 def event_payload(event: IncidentEvent, incident: Incident, sequence: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from incidentlens.model.decisions import Feedback, IncidentEvent
 from incidentlens.model.incidents import Incident
@@ -14,18 +14,31 @@ CLOSE = "closed"
 IGNORE = "ignored"
 REOPEN = "reopened"
 
+Note = Callable[[Transaction, Incident, IncidentEvent], Awaitable[None]]
 
-async def close(store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "") -> Incident:
+
+async def on_timeline(tx: Transaction, incident: Incident, event: IncidentEvent) -> None:
+    """Where an event goes unless the caller has more to do with it in the same transaction."""
+    await tx.add_event(event)
+
+
+async def close(
+    store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "", note: Note = on_timeline
+) -> Incident:
     """A person says it is over. Closing a closed one changes nothing. NotFound where there is none."""
-    return await _end(store, project, incident_id, Status.CLOSED, CLOSE, by, at, text)
+    return await _end(store, project, incident_id, Status.CLOSED, CLOSE, by, at, text, note)
 
 
-async def ignore(store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "") -> Incident:
+async def ignore(
+    store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "", note: Note = on_timeline
+) -> Incident:
     """A person says it is nothing to look at. Ignoring an ignored one changes nothing. NotFound where there is none."""
-    return await _end(store, project, incident_id, Status.IGNORED, IGNORE, by, at, text)
+    return await _end(store, project, incident_id, Status.IGNORED, IGNORE, by, at, text, note)
 
 
-async def reopen(store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "") -> Incident:
+async def reopen(
+    store: Store, project: str, incident_id: str, *, by: str, at: int, text: str = "", note: Note = on_timeline
+) -> Incident:
     """A person says it is not over. StoreRefused where it is still active, NotFound where there is none."""
     async with store.transaction(project) as transaction:
         incident = await _get(transaction, incident_id)
@@ -41,28 +54,26 @@ async def reopen(store: Store, project: str, incident_id: str, *, by: str, at: i
             }
         )
         await transaction.save_incident(changed)
-        await transaction.add_event(
-            IncidentEvent(incident_id=incident_id, at=at, kind=REOPEN, text=text or f"reopened by {by}", by=by)
-        )
+        event = IncidentEvent(incident_id=incident_id, at=at, kind=REOPEN, text=text or f"reopened by {by}", by=by)
+        await note(transaction, changed, event)
         return changed
 
 
-async def give_feedback(store: Store, project: str, feedback: Feedback) -> None:
+async def give_feedback(store: Store, project: str, feedback: Feedback, *, note: Note = on_timeline) -> None:
     """Keep what a person said, and an event of it. NotFound where there is no such incident."""
     async with store.transaction(project) as transaction:
-        await _get(transaction, feedback.incident_id)
+        incident = await _get(transaction, feedback.incident_id)
         await transaction.add_feedback(feedback)
         said = feedback.verdict.replace("_", " ")
-        await transaction.add_event(
-            IncidentEvent(
-                incident_id=feedback.incident_id,
-                at=feedback.at,
-                kind="feedback",
-                text=f"{said}: {feedback.text}" if feedback.text else said,
-                by=feedback.by,
-                data={"verdict": feedback.verdict, "service": feedback.service},
-            )
+        event = IncidentEvent(
+            incident_id=feedback.incident_id,
+            at=feedback.at,
+            kind="feedback",
+            text=f"{said}: {feedback.text}" if feedback.text else said,
+            by=feedback.by,
+            data={"verdict": feedback.verdict, "service": feedback.service},
         )
+        await note(transaction, incident, event)
 
 
 async def change(
@@ -77,7 +88,7 @@ async def change(
 
 
 async def _end(
-    store: Store, project: str, incident_id: str, status: Status, kind: str, by: str, at: int, text: str
+    store: Store, project: str, incident_id: str, status: Status, kind: str, by: str, at: int, text: str, note: Note
 ) -> Incident:
     async with store.transaction(project) as transaction:
         incident = await _get(transaction, incident_id)
@@ -92,9 +103,8 @@ async def _end(
                         update={"outcome": Outcome.INCONCLUSIVE, "ended_at": at, "why": f"{kind} by {by} meanwhile"}
                     )
                 )
-        await transaction.add_event(
-            IncidentEvent(incident_id=incident_id, at=at, kind=kind, text=text or f"{kind} by {by}", by=by)
-        )
+        event = IncidentEvent(incident_id=incident_id, at=at, kind=kind, text=text or f"{kind} by {by}", by=by)
+        await note(transaction, changed, event)
         return changed
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +58,7 @@ def test_every_mounted_file_is_there() -> None:
     for service in compose()["services"].values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            if source.startswith("./") and source != "./dashboards":
+            if source.startswith("./"):
                 assert (ROOT / source).exists(), source
 
 
@@ -133,3 +136,12 @@ KEYS = {
     "build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "expose", "healthcheck", "image",
     "logging", "ports", "restart", "security_opt", "stop_grace_period", "volumes",
 }  # fmt: skip
+
+
+def test_a_wheel_has_the_dashboards_and_nothing_of_what_makes_them(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    committed = {f"incidentlens/_dashboards/{path.name}" for path in (ROOT / "dashboards/json").iterdir()}
+    assert {name for name in names if "dashboards" in name} == committed

@@ -72,11 +72,15 @@ async def query(services: Serving, principal: Reader, body: QueryBody) -> Respon
     since = _time(body.since, now, "from")
     since = until - 6 * HOUR if since is None else since
     config = services.loaded.config
+    project = principal.project
+    runner = services.sidecar.runners.get(project.name)
     context = QueryContext(
-        project=principal.project.name,
+        project=project.name,
         queries=services.queries,
         now=now,
         public_url=str(config.server.public_url or "").rstrip("/"),
+        reading=runner.health if runner is not None else None,
+        loki_queries=tuple(each.name for each in project.queries if not each.metric),
     )
     results: dict[str, dict[str, Any]] = {}
     for number, asked in enumerate(body.queries):

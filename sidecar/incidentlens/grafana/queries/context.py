@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from incidentlens.store.pg.queries import PostgresQueries
 
 INCIDENT_DASHBOARD = "incidentlens-incident"
+
+
+class Run(Protocol):
+    """One look at a project's Loki; see `pipeline.report.Run`."""
+
+    @property
+    def at(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def lag(self) -> int | None: ...
+    @property
+    def failed(self) -> bool: ...
+
+
+class Reading(Protocol):
+    """How the reading of a project's Loki stands; see `pipeline.live.Health`."""
+
+    @property
+    def last_tick(self) -> int | None: ...
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def failing_since(self) -> int | None: ...
+    @property
+    def runs(self) -> Sequence[Run]: ...
+    @property
+    def quarantined(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +49,6 @@ class QueryContext:
     public_url: str = ""  # where people reach IncidentLens's pages; no links to them where empty
     loki_uid: str = ""  # of the Loki data source in this Grafana; no links into Explore where empty
     incident_dashboard: str = INCIDENT_DASHBOARD  # uid of the dashboard of one incident, with a variable `incident`
+    source_uid: str = ""  # of the data source that asks: links to dashboards of its own choose it there
+    reading: Reading | None = None  # by this process; None where another one reads this project's Loki
+    loki_queries: tuple[str, ...] = ()  # the project's, by name; others have been taken out of its configuration

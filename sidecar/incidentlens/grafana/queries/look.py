@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from incidentlens.grafana.frames import Frame
-from incidentlens.model.terms import Disposition, Outcome, Severity, Status
+from incidentlens.model.terms import Disposition, Level, Outcome, Severity, Status
 
 from .context import QueryContext
 from .query import PanelQuery
@@ -33,6 +33,15 @@ OUTCOME = {
     Outcome.STILL_FIRING: "orange",
     Outcome.RE_ESCALATED: "red",
     Outcome.INCONCLUSIVE: "#8a94a3",
+}
+LEVEL = {
+    Level.FATAL: "dark-red",
+    Level.ERROR: "red",
+    Level.WARN: "yellow",
+    Level.INFO: "green",
+    Level.DEBUG: "light-blue",
+    Level.TRACE: "#8a94a3",
+    Level.UNKNOWN: "#8a94a3",
 }
 ROLE = {"cause": "red", "link": "orange", "symptom": "light-blue", "other": "#8a94a3"}
 COLOURS: dict[str, Mapping[Any, str]] = {
@@ -62,10 +71,11 @@ def fixed(colour: str | None) -> dict[str, Any]:
 
 def incident_links(context: QueryContext, value: str) -> list[dict[str, Any]]:
     """Links of a column to an incident's dashboard and page; `value` is the expression of its id in the row."""
+    source = f"&var-datasource={context.source_uid}" if context.source_uid else ""
     links: list[dict[str, Any]] = [
         {
             "title": "Show the incident",
-            "url": f"/d/{context.incident_dashboard}?var-incident={value}&${{__url_time_range}}",
+            "url": f"/d/{context.incident_dashboard}?var-incident={value}{source}&${{__url_time_range}}",
         }
     ]
     if context.public_url:

@@ -9,6 +9,8 @@ from incidentlens.grafana.frames import Frame
 from . import (
     actions,
     evidence,
+    health,
+    incident,
     incident_series,
     incidents,
     kpis,
@@ -27,6 +29,7 @@ Answer = Callable[[PanelQuery, QueryContext], Awaitable[list[Frame]]]
 
 QUERY_TYPES: Mapping[str, Answer] = {
     "incidents": incidents.answer,
+    "incident": incident.answer,
     "incident_series": incident_series.answer,
     "open_alerts": open_alerts.answer,
     "evidence": evidence.answer,
@@ -36,6 +39,7 @@ QUERY_TYPES: Mapping[str, Answer] = {
     "verification": verification.answer,
     "signatures": signatures.answer,
     "kpis": kpis.answer,
+    "health": health.answer,
     "annotations": incidents.regions,
     "variable": variable.answer,
 }

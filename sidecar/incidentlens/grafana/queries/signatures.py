@@ -16,15 +16,6 @@ SORTS = tuple(sort.value for sort in SignatureSort)
 DEFAULT_ROWS, MAX_ROWS, MAX_SPARKS = 50, 500, 100
 MAX_SERVICES = 20
 _BARS = "▁▂▃▄▅▆▇█"
-_LEVEL = {
-    Level.FATAL: "dark-red",
-    Level.ERROR: "red",
-    Level.WARN: "yellow",
-    Level.INFO: "green",
-    Level.DEBUG: "light-blue",
-    Level.TRACE: "#8a94a3",
-    Level.UNKNOWN: "#8a94a3",
-}
 
 
 async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
@@ -88,7 +79,7 @@ def _table(rows: list[SignatureRow]) -> Frame:
     text, time, number = FieldType.STRING, FieldType.TIME, FieldType.INT
     fields = [
         Field("template", text, [row.template for row in rows], {"displayName": "Message"}),
-        Field("level", text, [row.level for row in rows], look.coloured(_LEVEL, displayName="Level")),
+        Field("level", text, [row.level for row in rows], look.coloured(look.LEVEL, displayName="Level")),
         Field("recent", number, [row.recent for row in rows], {"displayName": "Last hour", "unit": "short"}),
         Field(
             "expected",

@@ -10,6 +10,7 @@ import psycopg_pool
 
 from .panels import ReadPanels
 from .panels_figures import ReadFigures
+from .panels_health import ReadHealth
 from .panels_lists import ReadLists
 from .read_alerts import ReadAlerts
 from .read_context import ReadContext
@@ -20,7 +21,7 @@ from .session import Session, translated
 
 
 class PostgresQueries(
-    ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts, ReadPanels, ReadFigures, ReadLists
+    ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts, ReadPanels, ReadFigures, ReadHealth, ReadLists
 ):
     """See `store.queries.Queries`."""
 

@@ -1,0 +1,269 @@
+"""The panels that dashboards are made of, each in the one way it looks here. They are for Grafana 9.4 and newer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grafana_foundation_sdk.builders import bargauge, logs, nodegraph, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.builders.common import (
+    ReduceDataOptions,
+    StackingConfig,
+    VizLegendOptions,
+    VizTextDisplayOptions,
+    VizTooltipOptions,
+)
+from grafana_foundation_sdk.builders.dashboard import DashboardLink
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueJustifyMode,
+    BigValueTextMode,
+    GraphDrawStyle,
+    LegendDisplayMode,
+    LegendPlacement,
+    LineInterpolation,
+    LogsSortOrder,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, Panel
+from grafana_foundation_sdk.models.text import TextMode
+
+from . import empty, look
+from .asking import Target
+
+PILL = "color-background-solid"
+WORDS = ("Severity", "Disposition", "Status", "Verified", "Action", "State", "Outcome", "Level", "Kind", "What")
+
+
+def only(*names: str) -> DataTransformerConfig:
+    """Keep these fields, by the names they are shown under."""
+    return DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(names)}})
+
+
+def arranged(*names: str) -> DataTransformerConfig:
+    """Columns in this order."""
+    order = {name: place for place, name in enumerate(names)}
+    return DataTransformerConfig(
+        id_val="organize", options={"indexByName": order, "excludeByName": {}, "renameByName": {}}
+    )
+
+
+def figures(
+    title: str,
+    description: str,
+    target: Target,
+    names: Sequence[str],
+    *,
+    colours: Mapping[str, Any] | None = None,
+    none: str = empty.DASH,
+) -> Builder[Panel]:
+    """Numbers of one row side by side; `colours` are thresholds by name, anything else has the colour of text."""
+    panel = (
+        stat.Panel().title(title).description(description).with_target(target).no_value(none)
+        .with_transformation(only(*names))
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/").values(False))
+        .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE).text_mode(BigValueTextMode.AUTO)
+        .justify_mode(BigValueJustifyMode.CENTER).orientation(VizOrientation.VERTICAL)
+        .text(VizTextDisplayOptions().title_size(13).value_size(26))
+        .thresholds(look.steps(look.PLAIN)).color_scheme(look.by_threshold())
+    )  # fmt: skip
+    for name, thresholds in (colours or {}).items():
+        panel.override_by_name(name, [DynamicConfigValue("thresholds", thresholds.build())])
+    return panel
+
+
+def figures_of(
+    title: str, description: str, targets: Mapping[str, Target], *, colours: Mapping[str, Any] | None = None
+) -> Builder[Panel]:
+    """Numbers side by side, each from a query of its own."""
+    panel = (
+        stat.Panel().title(title).description(description).targets(list(targets.values())).no_value(empty.DASH)
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
+        .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.CENTER)
+        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(26))
+        .thresholds(look.steps(look.PLAIN)).color_scheme(look.by_threshold())
+    )  # fmt: skip
+    for name, target in targets.items():
+        found = [DynamicConfigValue("displayName", name)]
+        if colours and name in colours:
+            found.append(DynamicConfigValue("thresholds", colours[name].build()))
+        panel.override_by_query(target.ref_id, found)
+    return panel
+
+
+def words(title: str, description: str, target: Target, names: Sequence[str]) -> Builder[Panel]:
+    """Terms of one row side by side, each on its colour."""
+    return (
+        stat.Panel().title(title).description(description).with_target(target).no_value(empty.DASH)
+        .with_transformation(only(*names))
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/").values(False))
+        .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.BACKGROUND)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.CENTER)
+        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(20))
+        .thresholds(look.steps(look.NOTHING)).color_scheme(look.by_threshold())
+    )  # fmt: skip
+
+
+def bars(
+    title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT, colours: Any = None
+) -> timeseries.Panel:
+    """Counts over time, stacked; `colours` by series where the data brings none of its own."""
+    return (
+        _over_time(title, description, target, none, unit, colours)
+        .draw_style(GraphDrawStyle.BARS)
+        .line_width(0)
+        .fill_opacity(80)
+        .stacking(StackingConfig().mode(StackingMode.NORMAL).group("A"))
+    )
+
+
+def lines(
+    title: str, description: str, target: Target, none: str, *, unit: str, colours: Any = None, decimals: int = 1
+) -> timeseries.Panel:
+    """Measurements over time."""
+    panel = _over_time(title, description, target, none, unit, colours).draw_style(GraphDrawStyle.LINE).line_width(1)
+    return (
+        panel.fill_opacity(15).line_interpolation(LineInterpolation.LINEAR).show_points(VisibilityMode.AUTO)
+        .span_nulls(False).decimals(decimals)
+    )  # fmt: skip
+
+
+def _over_time(
+    title: str, description: str, target: Target, none: str, unit: str, colours: Mapping[Any, str] | None
+) -> timeseries.Panel:
+    panel = (
+        timeseries.Panel().title(title).description(description).with_target(target).unit(unit).min(0).no_value(none)
+        .legend(
+            VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+            .show_legend(True).calcs([])
+        )
+        .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+    )  # fmt: skip
+    for name, colour in (colours or {}).items():
+        panel.override_by_name(str(name), [look.colour_of(colour)])
+    return panel
+
+
+def rows(
+    title: str,
+    description: str,
+    target: Target,
+    none: str,
+    *,
+    columns: Mapping[str, int | None],
+    unseen: Sequence[str] = (),
+    overrides: Mapping[str, Sequence[DynamicConfigValue]] | None = None,
+) -> table.Panel:
+    """A table. `columns` are the names that fields are shown under, in order, with a width in pixels; those without one
+    share what is left. `unseen` ones are there for links alone. Terms stand on their colours."""
+    panel = (
+        table.Panel().title(title).description(description).with_target(target).no_value(none)
+        .with_transformation(only(*columns, *unseen)).with_transformation(arranged(*columns)).show_header(True)
+    )  # fmt: skip
+    _columns(panel, columns, overrides or {})
+    for name in unseen:
+        panel.override_by_name(name, [DynamicConfigValue("custom.hidden", True)])
+    return panel
+
+
+def _columns(
+    panel: table.Panel, columns: Mapping[str, int | None], overrides: Mapping[str, Sequence[DynamicConfigValue]]
+) -> None:
+    for name, width in columns.items():
+        found = list(overrides.get(name, ()))
+        if all(one.id_val != "noValue" for one in found):
+            found.append(
+                DynamicConfigValue("noValue", empty.DASH)
+            )  # of one cell; the panel's own is for no rows at all
+        if width is not None:
+            found.append(DynamicConfigValue("custom.width", width))
+        if name in WORDS:
+            # What 9.4 reads; newer versions turn it into a cell type, as the dashboard's schema version tells them to.
+            found.append(DynamicConfigValue("custom.displayMode", PILL))
+            found.append(DynamicConfigValue("custom.align", "center"))
+        panel.override_by_name(name, found)
+
+
+def table_of(
+    title: str,
+    description: str,
+    target: Target,
+    none: str,
+    *,
+    columns: Mapping[str, tuple[str, int | None]],
+    hidden: Sequence[str],
+    overrides: Mapping[str, Sequence[DynamicConfigValue]],
+) -> table.Panel:
+    """A table of Loki's answer for one moment: `columns` are labels, by name, with the name to show and a width."""
+    organised = DataTransformerConfig(
+        id_val="organize",
+        options={
+            "indexByName": {name: place for place, name in enumerate(columns)},
+            "excludeByName": dict.fromkeys(hidden, True),
+            "renameByName": {name: shown for name, (shown, _) in columns.items()},
+        },
+    )
+    panel = table.Panel().title(title).description(description).with_target(target).no_value(none).show_header(True)
+    panel.with_transformation(organised)
+    _columns(panel, dict(columns.values()), overrides)
+    return panel
+
+
+def sentences(title: str, description: str, target: Target, none: str) -> logs.Panel:
+    """Texts that wrap, in the order they come in."""
+    return (
+        logs.Panel().title(title).description(description).with_target(target).no_value(none).show_time(False)
+        .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
+        .enable_log_details(False).sort_order(LogsSortOrder.ASCENDING)
+    )  # fmt: skip
+
+
+def log_lines(title: str, description: str, target: Target, none: str, *, newest_first: bool) -> logs.Panel:
+    """Log lines with their time and details."""
+    order = LogsSortOrder.DESCENDING if newest_first else LogsSortOrder.ASCENDING
+    return (
+        logs.Panel().title(title).description(description).with_target(target).no_value(none).show_time(True)
+        .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
+        .enable_log_details(True).sort_order(order)
+    )  # fmt: skip
+
+
+def states(title: str, description: str, target: Target, none: str) -> statetimeline.Panel:
+    """States over time; their colours come with the data."""
+    return (
+        statetimeline.Panel().title(title).description(description).with_target(target).no_value(none)
+        .show_value(VisibilityMode.AUTO).row_height(0.8).merge_values(True).fill_opacity(80).line_width(0)
+        .legend(
+            VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+            .show_legend(False).calcs([])
+        )
+        .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
+    )  # fmt: skip
+
+
+def graph(title: str, description: str, target: Target, none: str) -> nodegraph.Panel:
+    return nodegraph.Panel().title(title).description(description).with_target(target).no_value(none)
+
+
+def ranking(title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT) -> bargauge.Panel:
+    """One bar a row: Loki's answer for one moment comes as a table."""
+    return (
+        bargauge.Panel().title(title).description(description).with_target(target).no_value(none).unit(unit).min(0)
+        .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
+        .color_scheme(look.fixed("blue"))
+    )  # fmt: skip
+
+
+def note(content: str, *, title: str = "", links: Sequence[DashboardLink] = ()) -> text.Panel:
+    """Markdown that never changes."""
+    panel = text.Panel().title(title).mode(TextMode.MARKDOWN).content(content)
+    return panel.links(list(links)) if links else panel
