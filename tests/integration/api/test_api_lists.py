@@ -4,7 +4,7 @@ import httpx
 
 from api_app import NOW, Api
 from builders import T0, make_template
-from incidentlens.model.clock import HOUR, MINUTE
+from incidentlens.model.clock import DAY, HOUR, MINUTE
 from incidentlens.model.records import LINES, empty
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level
@@ -65,6 +65,24 @@ async def test_runbooks_come_with_their_hits(api: Api, viewer: httpx.AsyncClient
     assert by_id["long-gone"]["disposition"] is None
     assert len(found["items"]) > 28
     assert len((await viewer.get("/api/runbooks?matched=true")).json()["items"]) == 2
+
+
+async def test_each_pattern_of_a_runbook_says_when_it_last_matched(api: Api, viewer: httpx.AsyncClient) -> None:
+    (book,) = (book for book in api.loaded.projects["shop"].runbooks if book.id == "db-pool-exhausted")
+    first, second, *_ = pairs = [(book.id, pattern) for pattern in book.patterns]
+    async with api.store.transaction("shop") as tx:
+        await tx.know_patterns([*pairs, ("long-gone", "x")], NOW - 40 * DAY)
+        await tx.patterns_matched([first, ("unknown", "y")], NOW - 2 * DAY)
+        await tx.patterns_matched([first], NOW - 3 * DAY)
+    found = (await viewer.get("/api/runbooks")).json()["items"]
+    use = next(use for use in found if use["id"] == book.id)
+    assert use["pattern_matches"] == {**{pattern: None for _, pattern in pairs}, first[1]: NOW - 2 * DAY}
+    assert len(use["hints"]) == len(pairs) - 1
+    assert any(repr(second[1]) in hint and "40 days" in hint for hint in use["hints"])
+    async with api.store.transaction("shop") as tx:
+        await tx.know_patterns([second], NOW)  # the others are no longer in any runbook
+    assert [use.pattern for use in await api.store.queries.pattern_uses("shop")] == [second[1]]
+    assert (await api.store.queries.pattern_uses("shop"))[0].since == NOW - 40 * DAY
 
 
 async def test_stats_tell_the_day(api: Api, viewer: httpx.AsyncClient) -> None:

@@ -246,3 +246,16 @@ async def test_a_query_that_is_added_is_read_from_then_on_and_one_that_is_taken_
     assert 90 <= total <= 100
     assert running.runner.health.error is None
     assert set(running.runner.health.cursors) == {"b"}
+
+
+async def test_patterns_that_match_are_noted_and_those_that_do_not_are_looked_for():
+    running = Running(MemoryStore())
+    running.loki.add({"app": "b"}, lines(T0 + 5 * SECOND, 120, 1, FAILURE))
+    await running.run(150, every=15)
+    (incident,) = await running.incidents()
+    uses = running.store.spaces[NAME].patterns
+    assert len(uses) == sum(len(book.patterns) for book in running.project.runbooks)
+    assert {use.since for use in uses.values()} == {T0 + 15 * SECOND}
+    matched = {pair for pair, use in uses.items() if use.last_matched_at is not None}
+    assert incident.runbook in {book for book, _ in matched}
+    assert 0 < len(matched) < 10

@@ -483,7 +483,7 @@ async def test_pruning_removes_what_is_old_and_over_and_nothing_else(store: Stor
     (sent,) = await store.claim_outbox(T0, 10)
     await store.outbox_done(sent.id, T0)
     pruned = await store.prune(PROJECT, T0 + MINUTE)
-    assert pruned.model_dump() == {"counts": 1, "hourly": 0, "seen": 1, "samples": 2, "outbox": 1}
+    assert pruned.model_dump() == {"counts": 1, "hourly": 0, "seen": 1, "samples": 2, "outbox": 1, "quarantined": 0}
     assert (await store.prune(PROJECT, T0 + MINUTE)).model_dump() == dict.fromkeys(pruned.model_dump(), 0)
     async with store.transaction(PROJECT) as tx:
         stripped = over.model_copy(update={"problems": (make_problem(samples=()),)})
