@@ -224,6 +224,17 @@ class Sequences:
                     best = (p, follower, now, followers)
         return self._span(step, *best) if best else None
 
+    def _skipped(self, lost: Step, follower: str, instead: str) -> bool:
+        """True where what was called was called all the same and only left out its first step.
+
+        An error after it is then the caller's, who trips over an empty answer; otherwise the error explains what is
+        missing.
+        """
+        if not (follower.startswith(CALL) and instead.startswith(CALL)):
+            return False
+        other = self._step(instead.removeprefix(CALL), change=False)
+        return other is not None and other.service == lost.service and not Level(other.level).failing
+
     def _alike(self, follower: str, followers: dict[str, int]) -> int:
         """How often a follower of the same service came that says nearly the same: one wording less is no step less."""
         lost = self._step(follower.removeprefix(CALL), change=False)
@@ -251,10 +262,11 @@ class Sequences:
         after = [self._step(name.removeprefix(CALL), change=False) for name in followers]
         if lost is None or Level(lost.level).failing:
             return None
-        if any(
+        failing = any(
             other and Level(other.level).failing and followers.get(name, 0)
             for name, other in zip(followers, after, strict=True)
-        ):
+        )
+        if failing and not self._skipped(lost, follower, instead):
             return None
         step.lost, step.instead = follower, instead
         came = max((entry[4].get(follower, 0) for entry in step.window), default=0)

@@ -187,7 +187,7 @@ def _frame(entries: Sequence[Entry], clocks: Mapping[str, int]) -> pl.DataFrame:
     rows: list[tuple[int, str, str, str | None, str]] = []
     for entry in entries:
         for n in range(entry.times):
-            trace = xxhash.xxh3_128(_filled(entry.trace, n).encode()).hexdigest() if entry.trace else ''
+            trace = xxhash.xxh3_128(_filled(entry.trace, n).encode()).hexdigest() if entry.trace else ""
             metadata = stream_key({"trace_id": trace}) if trace else None
             for index, text in enumerate(entry.say):
                 service, _, said = text.partition(": ")

@@ -78,9 +78,7 @@ def grade(expected: RootCauseExpected, answer: Answer) -> Grade:
     places = [answer.ranking.index(service) + 1 for service in wanted if service in answer.ranking]
     return Grade(
         cause=all(match is not None for match in found),
-        proof=all(
-            match is not None and _says(one, match) for one, match in zip(expected.causes, found, strict=True)
-        ),
+        proof=all(match is not None and _says(one, match) for one, match in zip(expected.causes, found, strict=True)),
         chain=all(
             match is not None and _in_order(one.chain, match) for one, match in zip(expected.causes, found, strict=True)
         ),

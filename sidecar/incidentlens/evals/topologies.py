@@ -165,7 +165,7 @@ class _System:
         """A service that a fair share of the requests reach, and that somebody calls."""
         if self._kind == "none":
             return ""
-        reached = {name: 0 for name in self._services}
+        reached = dict.fromkeys(self._services, 0)
         for _ in range(40):
             for name in self._walk():
                 reached[name] += 1
@@ -239,7 +239,9 @@ class _System:
         if hit and self._kind == "slow":
             took *= 60
             at += took * _MILLISECOND
-        closing = f"{service.closing} in {took} ms" if service.timed or (hit and self._kind == "slow") else service.closing
+        closing = (
+            f"{service.closing} in {took} ms" if service.timed or (hit and self._kind == "slow") else service.closing
+        )
         if name == self._cause and self._kind == "slow":
             closing = f"{service.closing} in {took} ms"
         self._say(service, at + _MILLISECOND, "INFO", closing, trace)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import re2
 
 from incidentlens.detection import says_change
-from incidentlens.model.clock import SECOND
+from incidentlens.model.clock import MINUTE, SECOND
+from incidentlens.model.decisions import Deploy
 from incidentlens.model.incidents import Incident, Problem, ServiceScore
 from incidentlens.model.terms import ProblemKind
 
@@ -32,6 +33,7 @@ _SYMPTOM = re2.compile(
     r"request processing failed|internal server error|did not answer|chain failure)"
 )
 _EARLY = 20 * SECOND  # being first by this much counts for most of what being first counts
+_RECENT, _GRACE = 15 * MINUTE, 10 * SECOND  # how long before the failures (or after their first) a change may be
 _TEMPERATURE = 0.32
 _BROKEN_STEP = 2.5
 
@@ -45,9 +47,12 @@ class Candidate:
     unexplained: float  # 1 where nothing else explains it
     early: float
     growth: float
-    own: float  # 1 with failures of its own, 0 without, -1 where it writes lines and none of them fails
+    own: (
+        float  # 1 with failures of its own (or said of it by a platform), 0.5 gone quiet, 0 unknown, -1 goes on as ever
+    )
     hint: float  # its words are those of a cause (1) or of a symptom (-1)
     sequence: float  # steps inside it broke off
+    changed: float  # a deploy or change of it not long before
     probability: float = 0.0
 
     def weight(self) -> float:
@@ -60,6 +65,7 @@ class Candidate:
             + 0.6 * self.own
             + 0.35 * self.hint
             + 0.5 * self.sequence
+            + 0.3 * self.changed
         )
 
 
@@ -80,13 +86,35 @@ def candidates(graph: Blame) -> list[Candidate]:
                 reach=sum(weights[o] * paths[o].get(service, 0.0) for o in others) / whole if whole else 1.0,
                 unexplained=1 - max((paths[service].get(o, 0.0) for o in graph.onsets if o != service), default=0.0),
                 early=math.exp(-(graph.onsets[service] - earliest) / _EARLY) if own else 0.5,
-                growth=weights[service] / heaviest if own else 0.0,
-                own=1.0 if own else -1.0 if service in graph.alive else 0.0,
-                hint=max((hint(problem) for problem in own[:3]), default=0.0),
+                growth=weights[service] / heaviest if own else 0.5,
+                own=_own(graph, service),
+                hint=_words(graph, service),
                 sequence=1.0 if any(problem.kind == ProblemKind.SEQUENCE for problem in own) else 0.0,
+                changed=1.0 if change_before(graph, service, earliest) else 0.0,
             )
         )
     return _with_probabilities(found)
+
+
+def change_before(graph: Blame, service: str, onset: int) -> Deploy | None:
+    """The latest announced deploy of the service that came not long before the failures began (or just after)."""
+    near = [d for d in graph.around.deploys if d.service == service and -_GRACE <= onset - d.at <= _RECENT]
+    return max(near, key=lambda deploy: deploy.at, default=None)
+
+
+def _own(graph: Blame, service: str) -> float:
+    if service in graph.problems or service in graph.reported:
+        return 1.0
+    if graph.around.quiet(service):
+        return 0.5
+    return -1.0 if graph.around.lively(service) or service in graph.alive else 0.0
+
+
+def _words(graph: Blame, service: str) -> float:
+    own = graph.problems.get(service, [])
+    if not own and service in graph.reported:
+        return 1.0
+    return max((hint(problem) for problem in own[:3]), default=0.0)
 
 
 def hint(problem: Problem) -> float:

@@ -35,6 +35,7 @@ _COMMON = frozenset(
         "HttpServerErrorException",
     }
 )
+_MAX_PARTS, _LEAST_QUOTE = 6, 20
 _VAGUE = frozenset({"app", "misc", "other", "unknown", "general", "http"})
 
 
@@ -69,9 +70,13 @@ def _weaker(new: Problem, old: Problem, settings: GroupingSettings) -> Iterator[
             yield Relation(0.7, f"{new.service} depends on {old.service}; began {_apart(new, old)} {_called(old)}")
         if new.service in settings.dependencies.get(old.service, ()):
             yield Relation(0.7, f"{old.service} depends on {new.service}; began {_apart(new, old)} {_called(old)}")
-        hosts = sorted(name for name in set(new.mentions) & set(old.mentions) if ":" in name or "." in name)
-        if hosts:
-            yield Relation(0.7, f"both name {hosts[0]}, as does {_called(old)}")
+        if shared := sorted(set(new.mentions) & set(old.mentions) - {new.service, old.service}):
+            yield Relation(0.7, f"both name {shared[0]}, as does {_called(old)}")
+        yield from _quoted_by(new, old)
+        if abs(new.onset - old.onset) <= settings.together:
+            for caller, called in ((new.service, old.service), (old.service, new.service)):
+                if called in settings.calls.get(caller, ()):
+                    yield Relation(0.6, f"{caller} calls {called}; began {_apart(new, old)} {_called(old)}")
         if (thrown := exception_of(new)) and thrown == exception_of(old):
             yield Relation(0.8, f"the same exception as {_called(old)}: {thrown}")
         return
@@ -103,6 +108,38 @@ def exception_of(problem: Problem) -> str | None:
     return None
 
 
+def quotations(problem: Problem) -> frozenset[str]:
+    """The innermost parts of what a problem says (after each colon, numbers masked), long enough to be its own."""
+    found = set()
+    for sample in problem.samples[:3]:
+        rest = _VARIABLE.sub("#", " ".join(sample.message[:1_000].split("\n", 1)[0].split())).strip(" \"'}")
+        for _ in range(_MAX_PARTS):
+            if len(rest) >= _LEAST_QUOTE and rest.count(" ") >= 3:
+                found.add(rest[:200])
+            _, colon, rest = rest.partition(": ")
+            if not colon:
+                break
+    return frozenset(found)
+
+
+def origin_quoted(outer: Problem, inner: Problem) -> str | None:
+    """What `outer` quotes of `inner`: all that `inner` says, as the end of something longer; None where it does not."""
+    own = {_whole(sample.message) for sample in inner.samples[:3]}
+    longer = {_whole(sample.message) for sample in outer.samples[:3]}
+    return next(iter(sorted((quotations(outer) & quotations(inner) & own) - longer)), None)
+
+
+def _whole(message: str) -> str:
+    return _VARIABLE.sub("#", " ".join(message[:1_000].split("\n", 1)[0].split())).strip(" \"'}")[:200]
+
+
+def _quoted_by(new: Problem, old: Problem) -> Iterator[Relation]:
+    if origin_quoted(new, old):
+        yield Relation(0.85, f"its lines quote what {_called(old)} says")
+    elif origin_quoted(old, new):
+        yield Relation(0.85, f"quoted by {_called(old)}")
+
+
 def index_terms(problem: Problem, settings: GroupingSettings) -> Iterator[str]:
     """Terms under which a problem is looked up; two problems that share none are not related."""
     yield f"s:{problem.service}"
@@ -112,8 +149,10 @@ def index_terms(problem: Problem, settings: GroupingSettings) -> Iterator[str]:
         yield f"m:{name}"
     for trace in problem.trace_ids:
         yield f"t:{trace}"
+    yield from (f"s:{called}" for called in settings.calls.get(problem.service, ()))
     if thrown := exception_of(problem):
         yield f"x:{thrown}"
+    yield from (f"q:{part}" for part in quotations(problem))
 
 
 def _called(problem: Problem) -> str:

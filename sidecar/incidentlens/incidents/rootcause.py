@@ -12,6 +12,7 @@ from incidentlens.model.terms import ProblemKind
 from incidentlens.model.times import duration
 
 from .blame import Blame, blame
+from .circumstances import Circumstances
 from .describe import title_of
 from .ranking import Candidate, candidates, hint, normalised
 from .relations import headline
@@ -28,14 +29,16 @@ def root_cause(
     signed: pl.DataFrame | None = None,
     dependencies: Mapping[str, Sequence[str]] | None = None,
     known_services: Collection[str] = (),
+    around: Circumstances | None = None,
 ) -> RootCause:
     """The suspected cause with its chain; `undetermined` where nothing sets one service apart.
 
     `signed` (SIGNED, optional) are records of the incident's time, used for the order within traces. `dependencies`
-    says which services each service calls. `known_services` are names to recognise in lines besides the incident's.
+    says which services each service calls. `known_services` are names to recognise in lines besides the incident's,
+    `around` what else was known at the time.
     """
     problems = [p for p in incident.problems if p.suppressed is None] or list(incident.problems)
-    graph = blame(problems, signed, dependencies or {}, frozenset(known_services))
+    graph = blame(problems, signed, dependencies or {}, frozenset(known_services), around)
     ranked = candidates(graph)
     ranking = normalised({candidate.service: candidate.probability for candidate in ranked})
     best = ranked[0]

@@ -331,6 +331,8 @@ class Engine:
             watches=await tx.open_verifications(),
             first_seen=memory.first_seen,
             known_services=self._configured_services(),
+            calls=memory.detector.calls(),
+            liveliness=memory.detector.liveliness,
         )
 
     @staticmethod
@@ -378,6 +380,7 @@ class Engine:
             window=self.project.config.window,
             cooldown=round(self.project.policy.cooldown_minutes * MINUTE),
             dependencies=self.project.config.dependencies,
+            calls=memory.detector.calls(),
         )
 
     @staticmethod

@@ -15,7 +15,14 @@ from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext, gather
-from incidentlens.incidents import MERGED_INTO, apply_root_cause, mark_analysed, needs_analysis, root_cause
+from incidentlens.incidents import (
+    MERGED_INTO,
+    Circumstances,
+    apply_root_cause,
+    mark_analysed,
+    needs_analysis,
+    root_cause,
+)
 from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Decision, IncidentEvent, Verification
@@ -111,7 +118,11 @@ class Handling:
             await self._add_events(tx, incident, events)
             return incident
         cause = root_cause(
-            incident, signed, self.project.config.dependencies, situation.known_services | set(situation.first_seen)
+            incident,
+            signed,
+            self.project.config.dependencies,
+            situation.known_services | set(situation.first_seen),
+            _circumstances(incident, situation),
         )
         incident = apply_root_cause(incident, cause)
         await tx.save_incident(incident)
@@ -491,4 +502,12 @@ def _ended_by_person(looked: Verification, incident: Incident, now: int) -> Veri
             "ended_at": max(now, looked.started_at),
             "why": f"the incident was {incident.status.value}",
         }
+    )
+
+
+def _circumstances(incident: Incident, situation: Situation) -> Circumstances:
+    return Circumstances(
+        calls=situation.calls,
+        liveliness=situation.liveliness(incident.onset),
+        deploys=tuple(situation.deploys),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from incidentlens.model.decisions import Alert, Decision, Deploy, Maintenance, Verification
@@ -22,3 +22,6 @@ class Situation:
     watches: list[Verification]
     first_seen: Mapping[str, int]
     known_services: frozenset[str] = field(default_factory=frozenset)
+    calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # learnt from traces
+    # since (ns) -> {service: (harmless lines since then, how many are usual)}
+    liveliness: Callable[[int], Mapping[str, tuple[int, float]]] = lambda _: {}
