@@ -88,6 +88,7 @@ class Detector:
         self._sequences.learn(signed)
         self._latencies.learn(signed)
         self._calls.take(signed)
+        self._watch(signed, list(self._memory.touched_keys()))
         clock.base = clock.minutes
         clock.learned = True
         clock.loose = True
@@ -105,6 +106,8 @@ class Detector:
         skipped = context.skipped
         touched: dict[int, tuple[Key, Span]] = {}
         wrote: dict[tuple[str, str], Key] = {}
+        if clock.loose and signed.height:
+            self._silences.begin(int(signed["ts"].min()))  # type: ignore[arg-type]
         for bucket, rows in steps(signed, self._settings.bucket):
             clock.begin(bucket, skipped, self._settings.window)
             skipped = 0
@@ -266,7 +269,8 @@ class Detector:
         instead = f'"{missing.instead.template[:80]}" comes instead' if missing.instead else "nothing follows"
         rows = self._sequences.records_of(signed, missing)
         why = f"{missing.span.why}; {instead} ({probability(missing.span.p)})"
-        return self._by_rows(missing.lost, missing.span, rows, SEQUENCE_WEIGHT, why, context)
+        found = self._by_rows(missing.lost, missing.span, rows, SEQUENCE_WEIGHT, why, context)
+        return found.model_copy(update={"unreached": missing.unreached})
 
     def _slow(self, signed: pl.DataFrame, slow: Slow, context: DetectionContext) -> Problem:
         """Work that takes longer."""
@@ -275,14 +279,19 @@ class Detector:
 
     def _silent(self, signed: pl.DataFrame, wrote: Iterable[Key], context: DetectionContext) -> Iterator[Problem]:
         """Steady signatures that stopped, while the project still writes."""
-        for key in [key for key in wrote if self._silences.wants(key)]:
-            here = (pl.col("service") == key.service) & (pl.col("signature") == key.signature)
-            newest = signed.filter(here).sort("ts").tail(1).select(proof.COLUMNS).to_dicts()
-            self._silences.watch(key, proof.to_sample(newest[0]))
+        self._watch(signed, wrote)
         if signed.height:
             for silent in self._silences.look(self._memory.clock.at):
                 nothing = signed.clear()
                 yield self._by_rows(silent.key, silent.span, nothing, SILENCE_WEIGHT, silent.span.why, context)
+
+    def _watch(self, signed: pl.DataFrame, wrote: Iterable[Key]) -> None:
+        """Remember the newest record of each steady signature."""
+        for key in [key for key in wrote if self._silences.wants(key)]:
+            here = (pl.col("service") == key.service) & (pl.col("signature") == key.signature)
+            newest = signed.filter(here).sort("ts").tail(1).select(proof.COLUMNS).to_dicts()
+            if newest:
+                self._silences.watch(key, proof.to_sample(newest[0]))
 
     def _by_rows(
         self,

@@ -97,6 +97,11 @@ class Missing:
     called: bool  # the lost one was the first step of what `step` called
     span: Span
 
+    @property
+    def unreached(self) -> bool:
+        """True where the service that was called is not called at all."""
+        return self.called and (self.instead is None or self.instead.service != self.lost.service)
+
 
 class Sequences:
     """What follows what within traces; the state is a value a step, and one for the spans that are open."""

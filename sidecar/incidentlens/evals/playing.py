@@ -34,7 +34,11 @@ class Answer:
     @property
     def told(self) -> list[dict[str, Any]]:
         """The incidents that somebody would hear of."""
-        return [one for one in self.incidents if one["disposition"] in TELLING]
+        return [
+            one
+            for one in self.incidents
+            if one["disposition"] in TELLING and one["decision"] and one["decision"]["told"]
+        ]
 
     @property
     def named(self) -> tuple[str, float] | None:

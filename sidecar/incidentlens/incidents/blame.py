@@ -23,7 +23,8 @@ _TOO_LATE, _NAMED_TOO_LATE = 0.35, 0.8  # what is left of a reason whose cause b
 _MAX_SERVICES = 60
 # What a platform does to those it names: it explains them, not they it.
 _DONE_TO = re2.compile(
-    r"(?i)\b(evict(ed|ing|ion)|preempt(ed|ing)|drain(ed|ing)|cordon(ed|ing)?|node\S* (is )?(not ?ready|unreachable|down))\b"
+    r"(?i)\b(evict(ed|ing|ion)|preempt(ed|ing)|drain(ed|ing)|cordon(ed|ing)?|"
+    r"node\S* (is )?(not ?ready|unreachable|down))\b"
 )
 # What a platform finds wrong with those it names: as good as a failing line of their own.
 _FOUND_WRONG = re2.compile(
@@ -123,7 +124,7 @@ def _mentions(graph: Blame, known: frozenset[str]) -> None:
     writers: dict[str, set[str]] = {}
     for service, name in naming:
         writers.setdefault(name, set()).add(service)
-    for (service, name), samples in naming.items():
+    for (_, name), samples in naming.items():
         if name not in known and len(writers[name]) < 2:
             continue
         if name not in graph.problems:
@@ -168,7 +169,13 @@ def _quotes(graph: Blame) -> None:
 def _dependencies(graph: Blame, calls: Mapping[str, Sequence[str]], strength: float, verb: str) -> None:
     for service in graph.problems:
         for needed in calls.get(service, ()):
-            if needed in graph.problems and needed != service:
+            if needed not in graph.problems or needed == service:
+                continue
+            if all(problem.unreached for problem in graph.problems[needed]):
+                _edge(graph, needed, service).add(
+                    strength, f"{service} {verb} {needed}, and fails before it gets there"
+                )
+            else:
                 late = _TOO_LATE if _late(graph, service, needed) > _SKEW else 1.0
                 _edge(graph, service, needed).add(strength * late, f"{service} {verb} {needed}")
 

@@ -89,7 +89,9 @@ def candidates(graph: Blame) -> list[Candidate]:
                 growth=weights[service] / heaviest if own else 0.5,
                 own=_own(graph, service),
                 hint=_words(graph, service),
-                sequence=1.0 if any(problem.kind == ProblemKind.SEQUENCE for problem in own) else 0.0,
+                sequence=1.0
+                if any(problem.kind == ProblemKind.SEQUENCE and not problem.unreached for problem in own)
+                else 0.0,
                 changed=1.0 if change_before(graph, service, earliest) else 0.0,
             )
         )
@@ -100,6 +102,11 @@ def change_before(graph: Blame, service: str, onset: int) -> Deploy | None:
     """The latest announced deploy of the service that came not long before the failures began (or just after)."""
     near = [d for d in graph.around.deploys if d.service == service and -_GRACE <= onset - d.at <= _RECENT]
     return max(near, key=lambda deploy: deploy.at, default=None)
+
+
+def _broken(problem: Problem) -> bool:
+    """True for a step that stays away inside a service that is called."""
+    return problem.kind == ProblemKind.SEQUENCE and not problem.unreached
 
 
 def _own(graph: Blame, service: str) -> float:
@@ -140,7 +147,7 @@ def overall_ranking(incidents: Iterable[Incident]) -> tuple[ServiceScore, ...]:
 
 def _loudness(problem: Problem) -> float:
     """A problem's score; a step that stays away is never loud, but nothing else says so exactly where it broke."""
-    return problem.score * (_BROKEN_STEP if problem.kind == ProblemKind.SEQUENCE else 1.0)
+    return problem.score * (_BROKEN_STEP if _broken(problem) else 1.0)
 
 
 def normalised(scores: Mapping[str, float]) -> tuple[ServiceScore, ...]:

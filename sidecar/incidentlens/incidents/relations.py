@@ -35,6 +35,7 @@ _COMMON = frozenset(
         "HttpServerErrorException",
     }
 )
+_LEVEL = re2.compile(r"^\W{0,2}(?:FATAL|CRITICAL|ERROR|WARN(?:ING)?|INFO|DEBUG)\W{1,3}")
 _MAX_PARTS, _LEAST_QUOTE = 6, 20
 _VAGUE = frozenset({"app", "misc", "other", "unknown", "general", "http"})
 
@@ -112,10 +113,10 @@ def quotations(problem: Problem) -> frozenset[str]:
     """The innermost parts of what a problem says (after each colon, numbers masked), long enough to be its own."""
     found = set()
     for sample in problem.samples[:3]:
-        rest = _VARIABLE.sub("#", " ".join(sample.message[:1_000].split("\n", 1)[0].split())).strip(" \"'}")
+        rest = _whole(sample.message)
         for _ in range(_MAX_PARTS):
             if len(rest) >= _LEAST_QUOTE and rest.count(" ") >= 3:
-                found.add(rest[:200])
+                found.add(rest)
             _, colon, rest = rest.partition(": ")
             if not colon:
                 break
@@ -130,7 +131,9 @@ def origin_quoted(outer: Problem, inner: Problem) -> str | None:
 
 
 def _whole(message: str) -> str:
-    return _VARIABLE.sub("#", " ".join(message[:1_000].split("\n", 1)[0].split())).strip(" \"'}")[:200]
+    """The first line of a message as compared: without its level, numbers masked."""
+    first = " ".join(message[:1_000].split("\n", 1)[0].split())
+    return str(_VARIABLE.sub("#", _LEVEL.sub("", first))).strip(" \"'}")
 
 
 def _quoted_by(new: Problem, old: Problem) -> Iterator[Relation]:
