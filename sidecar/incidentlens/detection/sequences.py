@@ -112,6 +112,7 @@ class Sequences:
         self._raw = {name: value for name, value in state.items() if name.startswith("q:") and value}
         self._steps: dict[str, Step] = {}
         self._dirty: set[str] = set()
+        self._entries: set[str] = set()  # first steps of what is called
         self._no_room = 0
 
     @property
@@ -124,8 +125,12 @@ class Sequences:
         self._remember(signed)
         for steps in self._open.take(signed, self._settings.bucket).values():
             for name, followed in steps.items():
+                self._enter(followed)
                 if step := self._step(name):
                     step.learn(followed.traces, followed.followers)
+
+    def _enter(self, followed: Followed) -> None:
+        self._entries.update(name.removeprefix(CALL) for name in followed.followers if name.startswith(CALL))
 
     def observe(self, signed: pl.DataFrame) -> list[Missing]:
         """Steps whose usual follower stays away as of this call."""
@@ -133,6 +138,7 @@ class Sequences:
         found: dict[int, Missing] = {}
         for bucket, steps in sorted(self._open.take(signed, self._settings.bucket).items()):
             for name, followed in steps.items():
+                self._enter(followed)
                 step = self._step(name)
                 if step is None:
                     continue
@@ -206,7 +212,7 @@ class Sequences:
                 return None
             span.count += followed.traces - followed.followers.get(step.lost, 0)
             span.last = max(span.last, followed.last)
-        called = step.lost.startswith(CALL)
+        called = step.lost.startswith(CALL) or step.lost in self._entries
         lost = self._step(step.lost.removeprefix(CALL), change=False)
         instead = self._step(step.instead.removeprefix(CALL), change=False)
         return Missing(step, lost, instead, called, span) if lost else None

@@ -20,7 +20,7 @@ from .cases import ZERO
 
 Kind = Literal["error", "silent", "early_return", "slow", "oom", "deploy", "logs_least", "none"]
 KINDS: tuple[Kind, ...] = ("error", "silent", "early_return", "slow", "oom", "deploy", "logs_least", "none")
-_BASELINE, _REQUESTS = 240, 80
+_BASELINE, _REQUESTS = 160, 60
 _SPREAD_BEFORE, _SPREAD_AFTER = 20 * MINUTE, 2 * MINUTE
 _MILLISECOND = SECOND // 1000
 _SYLLABLES = ("ba", "co", "di", "fu", "ga", "he", "ki", "lo", "mu", "na", "po", "ru", "se", "ti", "vo", "za")
@@ -109,6 +109,7 @@ class _System:
         self._kind = kind
         self._seed = seed
         self._traced = dice.random() < 0.7
+        self._spans = dice.random() < 0.7
         self._rows: list[tuple[int, str, str, str | None, str]] = []
         self._services = {service.name: service for service in self._build(dice.randint(5, 40))}
         self._entries = [name for name in self._services if not self._callers(name)]
@@ -198,7 +199,7 @@ class _System:
         dice = self._dice
         for _ in range(requests):
             self._n += 1
-            trace = f"{dice.getrandbits(128):032x}" if self._traced else None
+            trace = (f"{dice.getrandbits(128):032x}", "") if self._traced else None
             self._request(dice.choice(self._entries), start + dice.randrange(length), trace, broken, 0)
         for service in self._services.values():
             if service.everyday:
@@ -206,10 +207,12 @@ class _System:
                     level, _, text = service.everyday.partition(" ")
                     self._say(service, start + dice.randrange(length), level, text, None)
 
-    def _request(self, name: str, at: int, trace: str | None, broken: bool, depth: int) -> tuple[int, str]:
+    def _request(self, name: str, at: int, trace: tuple[str, str] | None, broken: bool, depth: int) -> tuple[int, str]:
         """(when it is over, what the caller gets: "" for well, else what went wrong)."""
         dice, service = self._dice, self._services[name]
         hit = broken and name == self._cause
+        span = f"{dice.getrandbits(64):016x}" if self._spans else ""
+        trace = (trace[0], span) if trace else None
         if hit and self._kind in ("silent", "oom"):
             return at + 2 * SECOND, "down"
         self._say(service, at, "INFO", service.opening, trace)
@@ -247,7 +250,7 @@ class _System:
         self._say(service, at + _MILLISECOND, "INFO", closing, trace)
         return at + 2 * _MILLISECOND, "late" if hit and self._kind == "slow" and dice.random() < 0.7 else ""
 
-    def _complain(self, service: _Service, callee: str, at: int, wrong: str, trace: str | None) -> None:
+    def _complain(self, service: _Service, callee: str, at: int, wrong: str, trace: tuple[str, str] | None) -> None:
         if wrong == "empty":
             text = _UNNAMED[2]
         elif not service.names:
@@ -281,9 +284,11 @@ class _System:
     def _kubelet(self) -> _Service:
         return _Service("kubelet", [], _plain, "", "", "", False, "", False, "", "", 0)
 
-    def _say(self, service: _Service, at: int, level: str, text: str, trace: str | None) -> None:
+    def _say(self, service: _Service, at: int, level: str, text: str, trace: tuple[str, str] | None) -> None:
         line = service.write(level, text.replace("{n}", str(self._n)))
-        metadata = stream_key({"trace_id": trace}) if trace else None
+        metadata = None
+        if trace:
+            metadata = stream_key({"trace_id": trace[0]} | ({"span_id": trace[1]} if trace[1] else {}))
         self._rows.append((at + service.clock, service.name, stream_key({"service": service.name}), metadata, line))
 
 

@@ -18,7 +18,7 @@ from .trace_order import trace_order
 
 _SKEW = 5 * SECOND  # clocks of two services may differ by this; an order within it proves nothing
 _NAMED_LATE = 2 * MINUTE  # a name in a failing line still counts for most where its service began to fail so much later
-_MENTION, _QUOTE, _TRACE, _DEPENDENCY, _CALL = 0.85, 0.8, 0.7, 0.55, 0.5
+_MENTION, _QUOTE, _TRACE, _DEPENDENCY, _CALL, _QUIET = 0.85, 0.8, 0.7, 0.55, 0.5, 0.45
 _TOO_LATE, _NAMED_TOO_LATE = 0.35, 0.8  # what is left of a reason whose cause began well after its effect
 _MAX_SERVICES = 60
 # What a platform does to those it names: it explains them, not they it.
@@ -43,6 +43,7 @@ class Edge:
     strength: float = 0.0
     reasons: list[str] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)  # ids of records that show it
+    named: bool = False  # the failing lines of the effect name the cause
 
     def add(self, strength: float, reason: str, evidence: Sequence[str] = ()) -> None:
         """Independent reasons add up: what one leaves open, the next may settle."""
@@ -61,6 +62,7 @@ class Blame:
     silent: dict[str, list[Sample]]  # services that others name and that have no problem: the lines that name them
     around: Circumstances = field(default_factory=Circumstances)
     alive: frozenset[str] = frozenset()  # services that write lines at the time
+    unnamed: dict[str, str] = field(default_factory=dict)  # silent ones that nobody names: why they are here
     reported: dict[str, list[Sample]] = field(default_factory=dict)  # what a platform found wrong with a service
 
     def edge(self, effect: str, cause: str) -> Edge | None:
@@ -104,6 +106,7 @@ def blame(
     _quotes(graph)
     _dependencies(graph, dependencies, _DEPENDENCY, "depends on")
     _dependencies(graph, graph.around.calls, _CALL, "calls")
+    _gone_quiet(graph)
     for (effect, cause), led in trace_order(by_service, signed).items():
         reason = f"{cause} fails before {effect} in {led.times} of {led.both} shared traces"
         _edge(graph, effect, cause).add(_TRACE * led.times / (led.both + 0.5), reason, led.proof)
@@ -145,7 +148,9 @@ def _mentions(graph: Blame, known: frozenset[str]) -> None:
         reason = f"{service}'s failing lines name {name} ({len(samples)} of {told[service]} samples)"
         late = _NAMED_TOO_LATE if _late(graph, service, name) <= _NAMED_LATE else _TOO_LATE
         strength = _MENTION * (0.5 + 0.5 * share) * (late if _late(graph, service, name) > _SKEW else 1.0)
-        _edge(graph, service, name).add(strength, reason, ids)
+        edge = _edge(graph, service, name)
+        edge.add(strength, reason, ids)
+        edge.named = 2 * len(samples) > told[service]
 
 
 def _host(name: str, known: frozenset[str]) -> str:
@@ -178,6 +183,20 @@ def _dependencies(graph: Blame, calls: Mapping[str, Sequence[str]], strength: fl
             else:
                 late = _TOO_LATE if _late(graph, service, needed) > _SKEW else 1.0
                 _edge(graph, service, needed).add(strength * late, f"{service} {verb} {needed}")
+
+
+def _gone_quiet(graph: Blame) -> None:
+    """Services that fell quiet, called by failing ones: down, or no longer reached; the failing lines do not say."""
+    for service, problems in list(graph.problems.items()):
+        for called in graph.around.calls.get(service, ()):
+            if called in graph.problems or not graph.around.quiet(called):
+                continue
+            reason = f"{service} calls {called}, of which {graph.around.said_of(called)}"
+            if called not in graph.silent:
+                graph.silent[called] = list(problems[0].samples[:3])
+                graph.onsets[called] = problems[0].onset
+                graph.unnamed[called] = reason
+            _edge(graph, service, called).add(_QUIET, reason, [sample.id for sample in problems[0].samples[:2]])
 
 
 def _late(graph: Blame, effect: str, cause: str) -> int:

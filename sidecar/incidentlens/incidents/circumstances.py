@@ -38,4 +38,4 @@ class Circumstances:
     def said_of(self, service: str) -> str:
         """Its liveliness in words, empty where nothing is known or it is as usual."""
         now, usual = self.liveliness.get(service, (0, 0.0))
-        return f"it wrote {now} lines where {usual:.0f} are usual" if self.quiet(service) else ""
+        return f"{now} lines came where {usual:.0f} are usual" if self.quiet(service) else ""

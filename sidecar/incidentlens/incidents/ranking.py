@@ -118,10 +118,13 @@ def _own(graph: Blame, service: str) -> float:
 
 
 def _words(graph: Blame, service: str) -> float:
+    """The words of its own lines, or, without any, of those that name it; who says why another fails, is no cause."""
     own = graph.problems.get(service, [])
-    if not own and service in graph.reported:
-        return 1.0
-    return max((hint(problem) for problem in own[:3]), default=0.0)
+    if not own:
+        named = service in graph.reported or any(_ROOT.search(one.line[:1_000]) for one in graph.silent[service])
+        return 1.0 if named and service not in graph.unnamed else 0.0
+    blames = any(edge.named for edge in graph.edges.values() if edge.effect == service)
+    return max(min(hint(problem), 0.0) if blames else hint(problem) for problem in own[:3])
 
 
 def hint(problem: Problem) -> float:

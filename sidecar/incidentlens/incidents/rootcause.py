@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from incidentlens.model.clock import SECOND
+from incidentlens.model.decisions import Deploy
 from incidentlens.model.incidents import ChainStep, Incident, Problem, RootCause, ServiceScore
 from incidentlens.model.terms import ProblemKind
 from incidentlens.model.times import duration
@@ -14,7 +15,7 @@ from incidentlens.model.times import duration
 from .blame import Blame, blame
 from .circumstances import Circumstances
 from .describe import title_of
-from .ranking import Candidate, candidates, hint, normalised
+from .ranking import Candidate, candidates, change_before, hint, normalised
 from .relations import headline
 
 _MAX_STEPS = 12
@@ -161,9 +162,17 @@ def _silent_step(graph: Blame, service: str) -> ChainStep:
         template="",
         onset=graph.onsets[service],
         role="cause",
-        because=f"has no failing line of its own, but those of {', '.join(callers[:4])} name it",
+        because=_because_silent(graph, service, callers),
         evidence=tuple(dict.fromkeys(sample.id for sample in samples))[:_MAX_EVIDENCE],
     )
+
+
+def _because_silent(graph: Blame, service: str, callers: Sequence[str]) -> str:
+    if service in graph.unnamed:
+        return f"has no failing line of its own, but {graph.unnamed[service]}"
+    said = graph.around.said_of(service)
+    named = f"has no failing line of its own, but those of {', '.join(callers[:4])} name it"
+    return f"{named}; {said}" if said else named
 
 
 def _because_cause(graph: Blame, best: Candidate, cause: Problem) -> str:
@@ -181,8 +190,16 @@ def _because_cause(graph: Blame, best: Candidate, cause: Problem) -> str:
             parts.append(f"began {duration(-apart)} after {others[0][1]}, which it explains")
     pointing = [edge for edge in graph.edges.values() if edge.cause == best.service]
     parts.extend(edge.reasons[0] for edge in sorted(pointing, key=lambda edge: -edge.strength)[:3])
+    if deploy := change_before(graph, best.service, min(graph.onsets[service] for service in graph.problems)):
+        parts.append(_deployed(deploy, cause.onset))
     parts.append(cause.why)
     return "; ".join(parts)
+
+
+def _deployed(deploy: Deploy, onset: int) -> str:
+    version = f" {deploy.version}" if deploy.version else ""
+    apart = onset - deploy.at
+    return f"deployed{version} {duration(abs(apart))} {'before' if apart >= 0 else 'after'}"
 
 
 def _because(graph: Blame, best: Candidate, problem: Problem, start: int) -> tuple[str, list[str]]:

@@ -42,6 +42,7 @@ from .report import TickReport
 from .situation import Situation
 from .watching import look
 
+_TOGETHER = MINUTE  # incidents that begin this near to each other may have one cause after all
 _COUNT_MINUTES = 240  # counts a minute kept for an incident's history
 
 
@@ -76,6 +77,7 @@ class Handling:
         """
         self._remember_counts(counts, situation)
         before = {incident.id: incident for incident in situation.live}
+        situation.changed.extend(changed)
         current = dict(before)
         for incident in changed:
             handled = await self._changed(tx, incident, before.get(incident.id), signed, situation)
@@ -506,8 +508,17 @@ def _ended_by_person(looked: Verification, incident: Incident, now: int) -> Veri
 
 
 def _circumstances(incident: Incident, situation: Situation) -> Circumstances:
+    near = [
+        one
+        for one in (*situation.live, *situation.changed)
+        if one.id != incident.id
+        and one.status.active
+        and one.suppression is None
+        and abs(one.onset - incident.onset) <= _TOGETHER
+    ]
     return Circumstances(
         calls=situation.calls,
         liveliness=situation.liveliness(incident.onset),
         deploys=tuple(situation.deploys),
+        rivals=frozenset(service for one in near for service in one.services if service not in incident.services),
     )

@@ -21,6 +21,7 @@ class Situation:
     alerts: list[Alert]
     watches: list[Verification]
     first_seen: Mapping[str, int]
+    changed: list[Incident] = field(default_factory=list)  # in this tick
     known_services: frozenset[str] = field(default_factory=frozenset)
     calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # learnt from traces
     # since (ns) -> {service: (harmless lines since then, how many are usual)}
