@@ -61,7 +61,6 @@ class Blame:
     edges: dict[tuple[str, str], Edge]
     silent: dict[str, list[Sample]]  # services that others name and that have no problem: the lines that name them
     around: Circumstances = field(default_factory=Circumstances)
-    alive: frozenset[str] = frozenset()  # services that write lines at the time
     unnamed: dict[str, str] = field(default_factory=dict)  # silent ones that nobody names: why they are here
     reported: dict[str, list[Sample]] = field(default_factory=dict)  # what a platform found wrong with a service
 
@@ -100,8 +99,7 @@ def blame(
         heaviest = sorted(by_service, key=lambda service: -max(problem.score for problem in by_service[service]))
         by_service = {service: by_service[service] for service in heaviest[:_MAX_SERVICES]}
     onsets = {service: own[0].onset for service, own in by_service.items()}
-    alive = frozenset(signed["service"].unique().to_list()) if signed is not None else frozenset()
-    graph = Blame(by_service, onsets, {}, {}, around or Circumstances(), alive)
+    graph = Blame(by_service, onsets, {}, {}, around or Circumstances())
     _mentions(graph, known_services | frozenset(by_service))
     _quotes(graph)
     _dependencies(graph, dependencies, _DEPENDENCY, "depends on")

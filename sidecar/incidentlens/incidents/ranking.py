@@ -48,7 +48,7 @@ class Candidate:
     early: float
     growth: float
     own: (
-        float  # 1 with failures of its own (or said of it by a platform), 0.5 gone quiet, 0 unknown, -1 goes on as ever
+        float  # 1 with failures of its own (or said of it by a platform), 0.5 gone quiet, 0 unknown, -2 goes on as ever
     )
     hint: float  # its words are those of a cause (1) or of a symptom (-1)
     sequence: float  # steps inside it broke off
@@ -114,7 +114,7 @@ def _own(graph: Blame, service: str) -> float:
         return 1.0
     if graph.around.quiet(service):
         return 0.5
-    return -1.0 if graph.around.lively(service) or service in graph.alive else 0.0
+    return -2.0 if graph.around.lively(service) else 0.0
 
 
 def _words(graph: Blame, service: str) -> float:

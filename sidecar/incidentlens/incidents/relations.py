@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -130,6 +131,7 @@ def origin_quoted(outer: Problem, inner: Problem) -> str | None:
     return next(iter(sorted((quotations(outer) & quotations(inner) & own) - longer)), None)
 
 
+@lru_cache(maxsize=20_000)
 def _whole(message: str) -> str:
     """The first line of a message as compared: without its level, numbers masked."""
     first = " ".join(message[:1_000].split("\n", 1)[0].split())
