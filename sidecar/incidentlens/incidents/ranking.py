@@ -37,6 +37,18 @@ _RECENT, _GRACE = 15 * MINUTE, 10 * SECOND  # how long before the failures (or a
 _TEMPERATURE = 0.32
 _BROKEN_STEP = 2.5
 
+# What each signal is worth; `incidentlens eval root-cause` shows what comes of it without, with half and twice of it.
+WEIGHTS = {
+    "reach": 1.4,  # what leads back to it: the strongest sign, but noise is led back too
+    "unexplained": 1.2,  # a cause is not explained by another that fails
+    "early": 0.9,  # clocks differ and a cause may log late: less than who names whom
+    "growth": 0.5,  # the loudest is often a victim
+    "own": 0.6,  # failing lines of its own, against being named only
+    "hint": 0.35,  # words mislead easily
+    "sequence": 0.5,  # nothing but a broken step says exactly where
+    "changed": 0.3,  # most deploys are innocent
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -57,16 +69,7 @@ class Candidate:
 
     def weight(self) -> float:
         """All parts together; a difference of 0.3 makes one service more than twice as likely as another."""
-        return (
-            1.4 * self.reach
-            + 1.2 * self.unexplained
-            + 0.9 * self.early
-            + 0.5 * self.growth
-            + 0.6 * self.own
-            + 0.35 * self.hint
-            + 0.5 * self.sequence
-            + 0.3 * self.changed
-        )
+        return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())
 
 
 def candidates(graph: Blame) -> list[Candidate]:

@@ -13,6 +13,7 @@ from incidentlens.model.terms import ProblemKind
 from incidentlens.model.times import duration
 
 from .blame import Blame, blame
+from .calibration import Support, confidence
 from .circumstances import Circumstances
 from .describe import title_of
 from .ranking import Candidate, candidates, change_before, hint, normalised
@@ -20,7 +21,7 @@ from .relations import headline
 
 _MAX_STEPS = 12
 _MAX_EVIDENCE = 6
-_SURE_ENOUGH = 0.45  # below this probability no cause is named
+_SURE_ENOUGH = 0.4  # below this confidence no cause is named: it would more often be wrong than right
 _MARGIN = 0.12  # nor where the second is this near
 _NEAR = 15 * SECOND  # within this, words decide over order in one service
 
@@ -43,16 +44,17 @@ def root_cause(
     ranked = candidates(graph)
     ranking = normalised({candidate.service: candidate.probability for candidate in ranked})
     best = ranked[0]
+    sure = confidence(support_of(graph, ranked))
     second = ranked[1].probability if len(ranked) > 1 else 0.0
-    if best.probability < _SURE_ENOUGH or best.probability - second < _MARGIN:
-        return _undetermined(graph, ranked, ranking)
+    if sure < _SURE_ENOUGH or best.probability - second < _MARGIN:
+        return _undetermined(graph, ranked, ranking, sure)
     cause = _cause_in(graph.problems[best.service]) if best.service in graph.problems else None
     chain = _chain(graph, best, cause)
     return RootCause(
         service=best.service,
         signature=cause.signature if cause else "",
         summary=_summary(best.service, cause, graph, chain),
-        confidence=round(_confidence(best, second, graph, cause), 3),
+        confidence=sure,
         chain=chain,
         ranking=ranking,
     )
@@ -91,20 +93,17 @@ def _cause_in(problems: Sequence[Problem]) -> Problem:
     return min(rated or near, key=lambda problem: (-hint(problem), problem.onset, -problem.score))
 
 
-def _confidence(best: Candidate, second: float, graph: Blame, cause: Problem | None) -> float:
-    """How likely the named cause is right: the probability, tempered by how much there is to go by."""
-    confidence = best.probability
-    if len(graph.problems) == 1 and best.service in graph.problems:
-        confidence = 0.75 if len(graph.problems[best.service]) == 1 else 0.65
-        if cause and hint(cause) < 0:
-            confidence -= 0.2
-    elif best.reach < 0.3:
-        confidence = min(confidence, 0.6)  # first, but hardly tied to the rest
-    if cause is None:
-        confidence = min(confidence, 0.6)  # only named by others
-    elif not any(problem.parts.severity_weight >= 2 for problem in graph.problems[best.service]):
-        confidence = min(confidence, 0.7)
-    return max(0.05, min(0.95, confidence - 0.15 * second))
+def support_of(graph: Blame, ranked: Sequence[Candidate]) -> Support:
+    """What there is to go by for the first of a ranking."""
+    best = ranked[0]
+    own = graph.problems.get(best.service, [])
+    return Support(
+        probability=best.probability,
+        alone=len(ranked) == 1,
+        rivals=bool(graph.around.rivals),
+        silent=not own,
+        symptom=bool(own) and hint(_cause_in(own)) < 0,
+    )
 
 
 def _chain(graph: Blame, best: Candidate, cause: Problem | None) -> tuple[ChainStep, ...]:
@@ -234,7 +233,9 @@ def _summary(service: str, cause: Problem | None, graph: Blame, chain: Sequence[
     return text
 
 
-def _undetermined(graph: Blame, ranked: Sequence[Candidate], ranking: tuple[ServiceScore, ...]) -> RootCause:
+def _undetermined(
+    graph: Blame, ranked: Sequence[Candidate], ranking: tuple[ServiceScore, ...], sure: float
+) -> RootCause:
     names = " or ".join(candidate.service for candidate in ranked[:3])
     first = min((own[0] for own in graph.problems.values()), key=lambda problem: problem.onset)
     said = first.samples[0].message if first.samples else first.template
@@ -244,7 +245,7 @@ def _undetermined(graph: Blame, ranked: Sequence[Candidate], ranking: tuple[Serv
         service="",
         signature="",
         summary=f'Undetermined: {names} may be the origin. First seen: {first.service}: "{headline(said, 300)}".',
-        confidence=round(min(0.3, ranked[0].probability / 2), 3),
+        confidence=min(0.3, sure),
         chain=steps,
         ranking=ranking,
         undetermined=True,
