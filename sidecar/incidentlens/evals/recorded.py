@@ -8,7 +8,7 @@ from typing import Any
 
 from incidentlens.incidents import root_cause
 from incidentlens.model.incidents import Incident, RootCause
-from incidentlens.pipeline import handling
+from incidentlens.pipeline import handling as pipeline_handling
 
 from .playing import Answer
 
@@ -24,7 +24,8 @@ def recording() -> Iterator[Asked]:
         asked[incident.id] = (incident, *rest)
         return root_cause(incident, *rest)
 
-    handling.root_cause = keep  # type: ignore[assignment]
+    handling: Any = pipeline_handling
+    handling.root_cause = keep
     try:
         yield asked
     finally:

@@ -40,9 +40,9 @@ _BROKEN_STEP = 2.5
 # What each signal is worth; `incidentlens eval root-cause` shows what comes of it without, with half and twice of it.
 WEIGHTS = {
     "reach": 1.4,  # what leads back to it: the strongest sign, but noise is led back too
-    "unexplained": 1.2,  # a cause is not explained by another that fails
-    "early": 0.9,  # clocks differ and a cause may log late: less than who names whom
-    "growth": 0.5,  # the loudest is often a victim
+    "unexplained": 1.4,  # a cause is not explained by another that fails
+    "early": 0.6,  # clocks differ and a cause may log late: less than who names whom
+    "growth": 0.4,  # the loudest is often a victim
     "own": 0.6,  # failing lines of its own, against being named only
     "hint": 0.35,  # words mislead easily
     "sequence": 0.5,  # nothing but a broken step says exactly where

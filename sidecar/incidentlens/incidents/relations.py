@@ -76,9 +76,7 @@ def _weaker(new: Problem, old: Problem, settings: GroupingSettings) -> Iterator[
             yield Relation(0.7, f"both name {shared[0]}, as does {_called(old)}")
         yield from _quoted_by(new, old)
         if abs(new.onset - old.onset) <= settings.together:
-            for caller, called in ((new.service, old.service), (old.service, new.service)):
-                if called in settings.calls.get(caller, ()):
-                    yield Relation(0.6, f"{caller} calls {called}; began {_apart(new, old)} {_called(old)}")
+            yield from _by_calls(new, old, settings)
         if (thrown := exception_of(new)) and thrown == exception_of(old):
             yield Relation(0.8, f"the same exception as {_called(old)}: {thrown}")
         return
@@ -136,6 +134,16 @@ def _whole(message: str) -> str:
     """The first line of a message as compared: without its level, numbers masked."""
     first = " ".join(message[:1_000].split("\n", 1)[0].split())
     return str(_VARIABLE.sub("#", _LEVEL.sub("", first))).strip(" \"'}")
+
+
+def _by_calls(new: Problem, old: Problem, settings: GroupingSettings) -> Iterator[Relation]:
+    """One calls the other, or calls what the other's lines name: a weak reason, for what begins together."""
+    for one, other in ((new, old), (old, new)):
+        called = settings.calls.get(one.service, ())
+        if other.service in called:
+            yield Relation(0.6, f"{one.service} calls {other.service}; began {_apart(new, old)} {_called(old)}")
+        if named := sorted(set(called) & set(other.mentions) - {one.service}):
+            yield Relation(0.6, f"{one.service} calls {named[0]}, which the lines of {other.service} name")
 
 
 def _quoted_by(new: Problem, old: Problem) -> Iterator[Relation]:

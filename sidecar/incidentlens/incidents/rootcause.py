@@ -21,7 +21,7 @@ from .relations import headline
 
 _MAX_STEPS = 12
 _MAX_EVIDENCE = 6
-_SURE_ENOUGH = 0.4  # below this confidence no cause is named: it would more often be wrong than right
+_SURE_ENOUGH = 0.5  # below this confidence no cause is named: it would more often be wrong than right
 _MARGIN = 0.12  # nor where the second is this near
 _NEAR = 15 * SECOND  # within this, words decide over order in one service
 
@@ -101,7 +101,7 @@ def support_of(graph: Blame, ranked: Sequence[Candidate]) -> Support:
         probability=best.probability,
         alone=len(ranked) == 1,
         rivals=bool(graph.around.rivals),
-        silent=not own,
+        silent=not own and best.service not in graph.reported,
         symptom=bool(own) and hint(_cause_in(own)) < 0,
     )
 
