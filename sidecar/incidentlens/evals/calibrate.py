@@ -1,7 +1,7 @@
 """Fits the numbers of `incidents/calibration.py` and prints them: `python -m incidentlens.evals.calibrate`.
 
-On made-up systems with even seeds and on the cases by hand; odd seeds and the public cases are what the report tests the
-numbers on.
+On made-up systems with even seeds and on the cases by hand; odd seeds and the public cases are what the report tests
+them on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From a ranking's probability to a confidence that keeps its word: of the causes given .8, eight in ten are right.
 
-A logistic map with few parameters. `python -m incidentlens.evals.calibrate` fits them on made-up systems (even seeds) and
-on the cases by hand; the public cases and the odd seeds are what the report tests them on. The numbers here are rounded
-and drawn towards less confidence than such a fit gives: its samples are few. docs/analysis.md says more.
+A logistic map with few parameters. `python -m incidentlens.evals.calibrate` fits them on made-up systems (even seeds)
+and on the cases by hand; the public cases and the odd seeds are what the report tests them on. The numbers here are
+rounded and drawn towards less confidence than such a fit gives: its samples are few. docs/analysis.md says more.
 """
 
 from __future__ import annotations
