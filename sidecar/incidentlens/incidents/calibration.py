@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _CLIP = 0.01  # a softmax is never so sure as it says
 # intercept, and what each of Support's parts adds
 INTERCEPT = 1.2
-COEFFICIENTS = {"log_odds": 0.3, "alone": 0.6, "rivals": -1.1, "silent": -0.7, "symptom": -1.3}
+COEFFICIENTS = {"log_odds": 0.3, "alone": 0.6, "rivals": -1.1, "silent": -0.7, "lively": -1.3, "symptom": -1.3}
 LOWEST, HIGHEST = 0.05, 0.95
 
 
@@ -25,6 +25,7 @@ class Support:
     alone: bool  # nothing else failed and nobody else is named: nothing contradicts it, and nothing supports it
     rivals: bool  # other services began to fail in the same minute and could not be tied to it
     silent: bool  # it has no failing line of its own
+    lively: bool  # and writes its everyday lines as ever: what is said of it is in doubt
     symptom: bool  # its words are those of one who suffers
 
     def features(self) -> dict[str, float]:
@@ -35,6 +36,7 @@ class Support:
             "alone": float(self.alone),
             "rivals": float(self.rivals),
             "silent": float(self.silent),
+            "lively": float(self.lively),
             "symptom": float(self.symptom),
         }
 

@@ -102,6 +102,7 @@ def support_of(graph: Blame, ranked: Sequence[Candidate]) -> Support:
         alone=len(ranked) == 1,
         rivals=bool(graph.around.rivals),
         silent=not own and best.service not in graph.reported,
+        lively=not own and graph.around.lively(best.service),
         symptom=bool(own) and hint(_cause_in(own)) < 0,
     )
 

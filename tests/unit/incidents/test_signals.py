@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from incidentlens.incidents import Circumstances, GroupingSettings, group, root_cause
 from incidentlens.incidents.calibration import Support, confidence
 from incidentlens.model.clock import MINUTE, SECOND
@@ -118,11 +120,12 @@ def test_a_cause_whose_clock_is_a_minute_late_is_still_the_one_that_is_named(mak
 
 
 def test_confidence_rises_with_the_ranking_and_falls_with_rivals_silence_and_a_victims_words():
-    plain = Support(0.9, alone=False, rivals=False, silent=False, symptom=False)
-    assert confidence(plain) > confidence(Support(0.6, alone=False, rivals=False, silent=False, symptom=False))
-    for worse in ("rivals", "silent", "symptom"):
-        parts = {"alone": False, "rivals": False, "silent": False, "symptom": False, worse: True}
-        assert confidence(Support(0.9, **parts)) < confidence(plain)
+    plain = Support(0.9, alone=False, rivals=False, silent=False, lively=False, symptom=False)
+    assert confidence(plain) > confidence(
+        Support(0.6, alone=False, rivals=False, silent=False, lively=False, symptom=False)
+    )
+    for worse in ("rivals", "silent", "lively", "symptom"):
+        assert confidence(replace(plain, **{worse: True})) < confidence(plain)
 
 
 def test_rivals_of_the_same_minute_make_a_lone_cause_less_sure(make_problem):
