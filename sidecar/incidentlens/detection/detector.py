@@ -7,7 +7,7 @@ one frame or in ticks of five seconds. A step looks only at what it touched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 import polars as pl
@@ -19,6 +19,7 @@ from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level, ProblemKind
 
 from . import samples as proof
+from .calls import Calls
 from .hints import strength
 from .judge import MAX_RATIO, Judge, probability
 from .keys import Key, Service, Span
@@ -34,6 +35,8 @@ from .silence import Silences
 from .steps import Row, minute_counts, steps
 from .suppression import suppression
 
+_EXPECTED = 5.0  # usual lines of a service; of fewer none may come by chance
+
 
 class Detector:
     """Finds problems in SIGNED frames. Holds only what `state` gave and what the calls added.
@@ -47,6 +50,7 @@ class Detector:
         self._sequences = Sequences(state, settings)
         self._latencies = Latencies(state, settings)
         self._judge = Judge(settings, self._memory)
+        self._calls = Calls(state)
         self._silences = Silences(state, settings, self._memory, self._judge)
         self._half_life = settings.half_life / MINUTE
         self._counts: list[SignatureCount] = []
@@ -83,6 +87,8 @@ class Detector:
             service.window.clear()
         self._sequences.learn(signed)
         self._latencies.learn(signed)
+        self._calls.take(signed)
+        self._watch(signed, list(self._memory.touched_keys()))
         clock.base = clock.minutes
         clock.learned = True
         clock.loose = True
@@ -100,6 +106,8 @@ class Detector:
         skipped = context.skipped
         touched: dict[int, tuple[Key, Span]] = {}
         wrote: dict[tuple[str, str], Key] = {}
+        if clock.loose and signed.height:
+            self._silences.begin(int(signed["ts"].min()))  # type: ignore[arg-type]
         for bucket, rows in steps(signed, self._settings.bucket):
             clock.begin(bucket, skipped, self._settings.window)
             skipped = 0
@@ -116,6 +124,7 @@ class Detector:
         self._prove(signed, list(touched.values()), context)
         problems = [self._problem(key, span, context) for key, span in touched.values()]
         problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
+        self._calls.take(signed)
         slow = self._latencies.observe(signed, learned=clock.learned)
         problems.extend(self._slow(signed, found, context) for found in slow)
         problems.extend(self._silent(signed, wrote.values(), context))
@@ -128,7 +137,30 @@ class Detector:
 
     def changed_state(self) -> dict[str, bytes]:
         """State that changed since the last call of this; an empty value: forget the key."""
-        return self._memory.changed() | self._sequences.changed() | self._latencies.changed() | self._silences.changed()
+        counted = self._memory.changed() | self._sequences.changed() | self._latencies.changed()
+        return counted | self._silences.changed() | self._calls.changed()
+
+    def calls(self) -> Mapping[str, tuple[str, ...]]:
+        """{service: the services it calls}, as traces have shown."""
+        return self._calls.known()
+
+    def liveliness(self, since: int) -> dict[str, tuple[int, float]]:
+        """{service: (harmless lines since `since`, how many are usual in that time)}, at most a window back.
+
+        Of services whose history expects a handful; what all services have in common (less traffic) is taken out.
+        """
+        clock, width = self._memory.clock, self._settings.bucket
+        until = clock.at + width
+        edge = max(since - since % width, until - self._settings.window)
+        minutes = (until - edge) / MINUTE
+        found = {}
+        for service in self._memory.services():
+            events, history = service.usual(self._judge.base_at(), self._half_life)
+            usual = events / max(history, 1.0) * minutes
+            if usual >= _EXPECTED:
+                found[service.name] = (sum(entry[1] for entry in service.window if entry[0] >= edge), usual)
+        traffic = sum(now for now, _ in found.values()) / max(1.0, sum(usual for _, usual in found.values()))
+        return {name: (now, usual * min(1.0, traffic)) for name, (now, usual) in found.items()}
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
@@ -237,7 +269,8 @@ class Detector:
         instead = f'"{missing.instead.template[:80]}" comes instead' if missing.instead else "nothing follows"
         rows = self._sequences.records_of(signed, missing)
         why = f"{missing.span.why}; {instead} ({probability(missing.span.p)})"
-        return self._by_rows(missing.lost, missing.span, rows, SEQUENCE_WEIGHT, why, context)
+        found = self._by_rows(missing.lost, missing.span, rows, SEQUENCE_WEIGHT, why, context)
+        return found.model_copy(update={"unreached": missing.unreached})
 
     def _slow(self, signed: pl.DataFrame, slow: Slow, context: DetectionContext) -> Problem:
         """Work that takes longer."""
@@ -246,14 +279,19 @@ class Detector:
 
     def _silent(self, signed: pl.DataFrame, wrote: Iterable[Key], context: DetectionContext) -> Iterator[Problem]:
         """Steady signatures that stopped, while the project still writes."""
-        for key in [key for key in wrote if self._silences.wants(key)]:
-            here = (pl.col("service") == key.service) & (pl.col("signature") == key.signature)
-            newest = signed.filter(here).sort("ts").tail(1).select(proof.COLUMNS).to_dicts()
-            self._silences.watch(key, proof.to_sample(newest[0]))
+        self._watch(signed, wrote)
         if signed.height:
             for silent in self._silences.look(self._memory.clock.at):
                 nothing = signed.clear()
                 yield self._by_rows(silent.key, silent.span, nothing, SILENCE_WEIGHT, silent.span.why, context)
+
+    def _watch(self, signed: pl.DataFrame, wrote: Iterable[Key]) -> None:
+        """Remember the newest record of each steady signature."""
+        for key in [key for key in wrote if self._silences.wants(key)]:
+            here = (pl.col("service") == key.service) & (pl.col("signature") == key.signature)
+            newest = signed.filter(here).sort("ts").tail(1).select(proof.COLUMNS).to_dicts()
+            if newest:
+                self._silences.watch(key, proof.to_sample(newest[0]))
 
     def _by_rows(
         self,

@@ -29,8 +29,10 @@ _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _UNIT = r"(ns|µs|us|μs|ms|msec|millis(?:econds)?|milliseconds?|s|secs?|seconds?|min|minutes?)\b"
 _IN_TEXT = (
     r"(?i)\b(?:took|elapsed|duration|latency|lasted|(?:response|request|processing|query|execution)[_ ]time|"
-    r"(?:completed?|rendered|finished|done|processed|executed(?: \w+)?|succeeded|handled|served|responded|loaded|"
-    r"returned|ran|success(?:ful(?:ly)?)?)[^\n]{0,40}? in)[\"' ]*[:= ]?[\"' ]*" + _NUMBER + r" ?" + _UNIT
+    r"(?:complete|[a-z]{2,}ed(?: \w+)?|done|ran|success(?:ful(?:ly)?)?)[^\n]{0,40}? in)[\"' ]*[:= ]?[\"' ]*"
+    + _NUMBER
+    + r" ?"
+    + _UNIT
 )
 _IN_FIELD = (
     r"(?i)(?:took|elapsed|duration|latency|(?:response|request|processing|query)_?time|time_?taken)_?"

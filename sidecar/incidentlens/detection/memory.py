@@ -103,6 +103,9 @@ class Memory:
     def service_names(self) -> frozenset[str]:
         return frozenset(self._services)
 
+    def services(self) -> Iterable[Service]:
+        return self._services.values()
+
     def touched_keys(self) -> Iterable[Key]:
         return (self._keys[name] for name in self._dirty_keys if name in self._keys)
 

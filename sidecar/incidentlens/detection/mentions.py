@@ -18,13 +18,13 @@ _DOMAIN = re2.compile(
 )
 _BEFORE = re2.compile(
     r"(?i)\b(?:service|upstream|backend|dependency|host|server|from|to|by|calling|call|called|via|with|peer|container|"
-    r"pod|deployment|job|process|app|component)[\s=:]+[\"'`\[(]?$"
+    r"pod|deployment|job|process|app|component|(?:upstream|waiting|instances?|endpoints?|route) for)[\s=:]+[\"'`\[(]?$"
 )
 _AFTER = re2.compile(
     r"(?i)^[\"'`\])]?(?:[ _\-]service\b| (?:did not|does not|is not|is|was) "
     r"(?:answer|respond|reachable|available|ready|"
     r"down|unavailable|unreachable)|"
-    r" (?:answered|responded|returned|refused|rejected|timed out|unavailable|unreachable)\b)"
+    r" (?:says|said|replied|reports|answered|responded|returned|refused|rejected|timed out|unavailable|unreachable)\b)"
 )
 _POD_TAIL = re2.compile(r"^(.+?)(?:-[a-z0-9]*[0-9][a-z0-9]*){1,2}(?:-[a-z0-9]{5})?$")
 _SUFFIXES = ("service", "svc", "server", "app", "api", "worker", "backend", "deployment", "master", "primary", "0")
@@ -119,7 +119,7 @@ class Names:
 def _reads_as_name(text: str, start: int, token: str) -> bool:
     """`upstream payment`, `service=payment`, `payment did not answer`, `payment service`."""
     end = start + len(token)
-    return bool(_AFTER.search(text[end : end + 24]) or _BEFORE.search(text[max(0, start - 16) : start]))
+    return bool(_AFTER.search(text[end : end + 24]) or _BEFORE.search(text[max(0, start - 20) : start]))
 
 
 def _shared_prefix(names: list[str]) -> str:

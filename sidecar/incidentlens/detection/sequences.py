@@ -97,6 +97,11 @@ class Missing:
     called: bool  # the lost one was the first step of what `step` called
     span: Span
 
+    @property
+    def unreached(self) -> bool:
+        """True where the service that was called is not called at all."""
+        return self.called and (self.instead is None or self.instead.service != self.lost.service)
+
 
 class Sequences:
     """What follows what within traces; the state is a value a step, and one for the spans that are open."""
@@ -107,6 +112,7 @@ class Sequences:
         self._raw = {name: value for name, value in state.items() if name.startswith("q:") and value}
         self._steps: dict[str, Step] = {}
         self._dirty: set[str] = set()
+        self._entries: set[str] = set()  # first steps of what is called
         self._no_room = 0
 
     @property
@@ -119,8 +125,12 @@ class Sequences:
         self._remember(signed)
         for steps in self._open.take(signed, self._settings.bucket).values():
             for name, followed in steps.items():
+                self._enter(followed)
                 if step := self._step(name):
                     step.learn(followed.traces, followed.followers)
+
+    def _enter(self, followed: Followed) -> None:
+        self._entries.update(name.removeprefix(CALL) for name in followed.followers if name.startswith(CALL))
 
     def observe(self, signed: pl.DataFrame) -> list[Missing]:
         """Steps whose usual follower stays away as of this call."""
@@ -128,6 +138,7 @@ class Sequences:
         found: dict[int, Missing] = {}
         for bucket, steps in sorted(self._open.take(signed, self._settings.bucket).items()):
             for name, followed in steps.items():
+                self._enter(followed)
                 step = self._step(name)
                 if step is None:
                     continue
@@ -201,7 +212,7 @@ class Sequences:
                 return None
             span.count += followed.traces - followed.followers.get(step.lost, 0)
             span.last = max(span.last, followed.last)
-        called = step.lost.startswith(CALL)
+        called = step.lost.startswith(CALL) or step.lost in self._entries
         lost = self._step(step.lost.removeprefix(CALL), change=False)
         instead = self._step(step.instead.removeprefix(CALL), change=False)
         return Missing(step, lost, instead, called, span) if lost else None
@@ -223,6 +234,17 @@ class Sequences:
                 if p <= self._settings.sequence_p and (best is None or p < best[0]):
                     best = (p, follower, now, followers)
         return self._span(step, *best) if best else None
+
+    def _skipped(self, lost: Step, follower: str, instead: str) -> bool:
+        """True where what was called was called all the same and only left out its first step.
+
+        An error after it is then the caller's, who trips over an empty answer; otherwise the error explains what is
+        missing.
+        """
+        if not (follower.startswith(CALL) and instead.startswith(CALL)):
+            return False
+        other = self._step(instead.removeprefix(CALL), change=False)
+        return other is not None and other.service == lost.service and not Level(other.level).failing
 
     def _alike(self, follower: str, followers: dict[str, int]) -> int:
         """How often a follower of the same service came that says nearly the same: one wording less is no step less."""
@@ -251,10 +273,11 @@ class Sequences:
         after = [self._step(name.removeprefix(CALL), change=False) for name in followers]
         if lost is None or Level(lost.level).failing:
             return None
-        if any(
+        failing = any(
             other and Level(other.level).failing and followers.get(name, 0)
             for name, other in zip(followers, after, strict=True)
-        ):
+        )
+        if failing and not self._skipped(lost, follower, instead):
             return None
         step.lost, step.instead = follower, instead
         came = max((entry[4].get(follower, 0) for entry in step.window), default=0)

@@ -53,6 +53,7 @@ class Silences:
             if span:
                 self._spans[(service, signature)] = Span.decode(span)
         self._changed = False
+        self._since = 0  # ns; silence of what was only learnt counts from the first record after it
 
     def steady(self, key: Key) -> bool:
         """True where the key is worth watching, as far as its history says."""
@@ -65,6 +66,10 @@ class Silences:
         """True where the newest record of the key should be given to `watch`."""
         place = (key.service, key.signature)
         return place in self._watched or (len(self._watched) < _MAX_WATCHED and self.steady(key))
+
+    def begin(self, at: int) -> None:
+        """What was learnt may be of another day: only from `at` (ns) on is a signature missed."""
+        self._since = at
 
     def watch(self, key: Key, newest: Sample) -> None:
         """The key wrote: it is watched from here on, and if it was silent it no longer is."""
@@ -86,7 +91,7 @@ class Silences:
                 self._changed = True
                 continue
             events, minutes, _ = key.usual(self._judge.base_at(), self._half_life)
-            missed = (now - key.last_seen) / MINUTE * events / max(minutes, 1.0)
+            missed = (now - max(key.last_seen, self._since)) / MINUTE * events / max(minutes, 1.0)
             if missed < _MISSED:
                 continue
             span = self._spans.get(place)

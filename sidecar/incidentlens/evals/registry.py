@@ -9,6 +9,7 @@ from .section import Context, Section
 # name -> the module whose `evaluate(context)` gives its section
 EVALUATIONS: dict[str, str] = {
     "signatures": "incidentlens.evals.signatures",
+    "root-cause": "incidentlens.evals.root_cause",
     "grounding": "incidentlens.evals.grounding",
     "injection": "incidentlens.evals.injection",
 }

@@ -1,5 +1,6 @@
 """Incidents: problems joined with a reason each, what persons decide of it, and the suspected cause with its chain."""
 
+from .circumstances import Circumstances
 from .describe import severity_of, title_of
 from .grouping import MERGED_INTO, SPLIT_FROM, group
 from .persons import merge, relabel, split
@@ -11,6 +12,7 @@ from .settings import GroupingSettings
 __all__ = [
     "MERGED_INTO",
     "SPLIT_FROM",
+    "Circumstances",
     "GroupingSettings",
     "apply_root_cause",
     "group",

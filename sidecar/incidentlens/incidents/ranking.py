@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import re2
 
 from incidentlens.detection import says_change
-from incidentlens.model.clock import SECOND
+from incidentlens.model.clock import MINUTE, SECOND
+from incidentlens.model.decisions import Deploy
 from incidentlens.model.incidents import Incident, Problem, ServiceScore
 from incidentlens.model.terms import ProblemKind
 
@@ -32,8 +33,21 @@ _SYMPTOM = re2.compile(
     r"request processing failed|internal server error|did not answer|chain failure)"
 )
 _EARLY = 20 * SECOND  # being first by this much counts for most of what being first counts
+_RECENT, _GRACE = 15 * MINUTE, 10 * SECOND  # how long before the failures (or after their first) a change may be
 _TEMPERATURE = 0.32
 _BROKEN_STEP = 2.5
+
+# What each signal is worth; `incidentlens eval root-cause` shows what comes of it without, with half and twice of it.
+WEIGHTS = {
+    "reach": 1.4,  # what leads back to it: the strongest sign, but noise is led back too
+    "unexplained": 1.4,  # a cause is not explained by another that fails
+    "early": 0.6,  # clocks differ and a cause may log late: less than who names whom
+    "growth": 0.4,  # the loudest is often a victim
+    "own": 0.6,  # failing lines of its own, against being named only
+    "hint": 0.35,  # words mislead easily
+    "sequence": 0.5,  # nothing but a broken step says exactly where
+    "changed": 0.3,  # most deploys are innocent
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +59,17 @@ class Candidate:
     unexplained: float  # 1 where nothing else explains it
     early: float
     growth: float
-    own: float  # 1 with failures of its own, 0 without, -1 where it writes lines and none of them fails
+    own: (
+        float  # 1 with failures of its own (or said of it by a platform), 0.5 gone quiet, 0 unknown, -2 goes on as ever
+    )
     hint: float  # its words are those of a cause (1) or of a symptom (-1)
     sequence: float  # steps inside it broke off
+    changed: float  # a deploy or change of it not long before
     probability: float = 0.0
 
     def weight(self) -> float:
         """All parts together; a difference of 0.3 makes one service more than twice as likely as another."""
-        return (
-            1.4 * self.reach
-            + 1.2 * self.unexplained
-            + 0.9 * self.early
-            + 0.5 * self.growth
-            + 0.6 * self.own
-            + 0.35 * self.hint
-            + 0.5 * self.sequence
-        )
+        return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())
 
 
 def candidates(graph: Blame) -> list[Candidate]:
@@ -80,13 +89,45 @@ def candidates(graph: Blame) -> list[Candidate]:
                 reach=sum(weights[o] * paths[o].get(service, 0.0) for o in others) / whole if whole else 1.0,
                 unexplained=1 - max((paths[service].get(o, 0.0) for o in graph.onsets if o != service), default=0.0),
                 early=math.exp(-(graph.onsets[service] - earliest) / _EARLY) if own else 0.5,
-                growth=weights[service] / heaviest if own else 0.0,
-                own=1.0 if own else -1.0 if service in graph.alive else 0.0,
-                hint=max((hint(problem) for problem in own[:3]), default=0.0),
-                sequence=1.0 if any(problem.kind == ProblemKind.SEQUENCE for problem in own) else 0.0,
+                growth=weights[service] / heaviest if own else 0.5,
+                own=_own(graph, service),
+                hint=_words(graph, service),
+                sequence=1.0
+                if any(problem.kind == ProblemKind.SEQUENCE and not problem.unreached for problem in own)
+                else 0.0,
+                changed=1.0 if change_before(graph, service, earliest) else 0.0,
             )
         )
     return _with_probabilities(found)
+
+
+def change_before(graph: Blame, service: str, onset: int) -> Deploy | None:
+    """The latest announced deploy of the service that came not long before the failures began (or just after)."""
+    near = [d for d in graph.around.deploys if d.service == service and -_GRACE <= onset - d.at <= _RECENT]
+    return max(near, key=lambda deploy: deploy.at, default=None)
+
+
+def _broken(problem: Problem) -> bool:
+    """True for a step that stays away inside a service that is called."""
+    return problem.kind == ProblemKind.SEQUENCE and not problem.unreached
+
+
+def _own(graph: Blame, service: str) -> float:
+    if service in graph.problems or service in graph.reported:
+        return 1.0
+    if graph.around.quiet(service):
+        return 0.5
+    return -2.0 if graph.around.lively(service) else 0.0
+
+
+def _words(graph: Blame, service: str) -> float:
+    """The words of its own lines, or, without any, of those that name it; who says why another fails, is no cause."""
+    own = graph.problems.get(service, [])
+    if not own:
+        named = service in graph.reported or any(_ROOT.search(one.line[:1_000]) for one in graph.silent[service])
+        return 1.0 if named and service not in graph.unnamed else 0.0
+    blames = any(edge.named for edge in graph.edges.values() if edge.effect == service)
+    return max(min(hint(problem), 0.0) if blames else hint(problem) for problem in own[:3])
 
 
 def hint(problem: Problem) -> float:
@@ -112,7 +153,7 @@ def overall_ranking(incidents: Iterable[Incident]) -> tuple[ServiceScore, ...]:
 
 def _loudness(problem: Problem) -> float:
     """A problem's score; a step that stays away is never loud, but nothing else says so exactly where it broke."""
-    return problem.score * (_BROKEN_STEP if problem.kind == ProblemKind.SEQUENCE else 1.0)
+    return problem.score * (_BROKEN_STEP if _broken(problem) else 1.0)
 
 
 def normalised(scores: Mapping[str, float]) -> tuple[ServiceScore, ...]:

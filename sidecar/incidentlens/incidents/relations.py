@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -35,6 +36,8 @@ _COMMON = frozenset(
         "HttpServerErrorException",
     }
 )
+_LEVEL = re2.compile(r"^\W{0,2}(?:FATAL|CRITICAL|ERROR|WARN(?:ING)?|INFO|DEBUG)\W{1,3}")
+_MAX_PARTS, _LEAST_QUOTE = 6, 20
 _VAGUE = frozenset({"app", "misc", "other", "unknown", "general", "http"})
 
 
@@ -69,9 +72,11 @@ def _weaker(new: Problem, old: Problem, settings: GroupingSettings) -> Iterator[
             yield Relation(0.7, f"{new.service} depends on {old.service}; began {_apart(new, old)} {_called(old)}")
         if new.service in settings.dependencies.get(old.service, ()):
             yield Relation(0.7, f"{old.service} depends on {new.service}; began {_apart(new, old)} {_called(old)}")
-        hosts = sorted(name for name in set(new.mentions) & set(old.mentions) if ":" in name or "." in name)
-        if hosts:
-            yield Relation(0.7, f"both name {hosts[0]}, as does {_called(old)}")
+        if shared := sorted(set(new.mentions) & set(old.mentions) - {new.service, old.service}):
+            yield Relation(0.7, f"both name {shared[0]}, as does {_called(old)}")
+        yield from _quoted_by(new, old)
+        if abs(new.onset - old.onset) <= settings.together:
+            yield from _by_calls(new, old, settings)
         if (thrown := exception_of(new)) and thrown == exception_of(old):
             yield Relation(0.8, f"the same exception as {_called(old)}: {thrown}")
         return
@@ -103,6 +108,51 @@ def exception_of(problem: Problem) -> str | None:
     return None
 
 
+def quotations(problem: Problem) -> frozenset[str]:
+    """The innermost parts of what a problem says (after each colon, numbers masked), long enough to be its own."""
+    found = set()
+    for sample in problem.samples[:3]:
+        rest = _whole(sample.message)
+        for _ in range(_MAX_PARTS):
+            if len(rest) >= _LEAST_QUOTE and rest.count(" ") >= 3:
+                found.add(rest)
+            _, colon, rest = rest.partition(": ")
+            if not colon:
+                break
+    return frozenset(found)
+
+
+def origin_quoted(outer: Problem, inner: Problem) -> str | None:
+    """What `outer` quotes of `inner`: all that `inner` says, as the end of something longer; None where it does not."""
+    own = {_whole(sample.message) for sample in inner.samples[:3]}
+    longer = {_whole(sample.message) for sample in outer.samples[:3]}
+    return next(iter(sorted((quotations(outer) & quotations(inner) & own) - longer)), None)
+
+
+@lru_cache(maxsize=20_000)
+def _whole(message: str) -> str:
+    """The first line of a message as compared: without its level, numbers masked."""
+    first = " ".join(message[:1_000].split("\n", 1)[0].split())
+    return str(_VARIABLE.sub("#", _LEVEL.sub("", first))).strip(" \"'}")
+
+
+def _by_calls(new: Problem, old: Problem, settings: GroupingSettings) -> Iterator[Relation]:
+    """One calls the other, or calls what the other's lines name: a weak reason, for what begins together."""
+    for one, other in ((new, old), (old, new)):
+        called = settings.calls.get(one.service, ())
+        if other.service in called:
+            yield Relation(0.6, f"{one.service} calls {other.service}; began {_apart(new, old)} {_called(old)}")
+        if named := sorted(set(called) & set(other.mentions) - {one.service}):
+            yield Relation(0.6, f"{one.service} calls {named[0]}, which the lines of {other.service} name")
+
+
+def _quoted_by(new: Problem, old: Problem) -> Iterator[Relation]:
+    if origin_quoted(new, old):
+        yield Relation(0.85, f"its lines quote what {_called(old)} says")
+    elif origin_quoted(old, new):
+        yield Relation(0.85, f"quoted by {_called(old)}")
+
+
 def index_terms(problem: Problem, settings: GroupingSettings) -> Iterator[str]:
     """Terms under which a problem is looked up; two problems that share none are not related."""
     yield f"s:{problem.service}"
@@ -112,8 +162,10 @@ def index_terms(problem: Problem, settings: GroupingSettings) -> Iterator[str]:
         yield f"m:{name}"
     for trace in problem.trace_ids:
         yield f"t:{trace}"
+    yield from (f"s:{called}" for called in settings.calls.get(problem.service, ()))
     if thrown := exception_of(problem):
         yield f"x:{thrown}"
+    yield from (f"q:{part}" for part in quotations(problem))
 
 
 def _called(problem: Problem) -> str:

@@ -7,18 +7,21 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from incidentlens.model.clock import SECOND
+from incidentlens.model.decisions import Deploy
 from incidentlens.model.incidents import ChainStep, Incident, Problem, RootCause, ServiceScore
 from incidentlens.model.terms import ProblemKind
 from incidentlens.model.times import duration
 
 from .blame import Blame, blame
+from .calibration import Support, confidence
+from .circumstances import Circumstances
 from .describe import title_of
-from .ranking import Candidate, candidates, hint, normalised
+from .ranking import Candidate, candidates, change_before, hint, normalised
 from .relations import headline
 
 _MAX_STEPS = 12
 _MAX_EVIDENCE = 6
-_SURE_ENOUGH = 0.45  # below this probability no cause is named
+_SURE_ENOUGH = 0.5  # below this confidence no cause is named: it would more often be wrong than right
 _MARGIN = 0.12  # nor where the second is this near
 _NEAR = 15 * SECOND  # within this, words decide over order in one service
 
@@ -28,27 +31,30 @@ def root_cause(
     signed: pl.DataFrame | None = None,
     dependencies: Mapping[str, Sequence[str]] | None = None,
     known_services: Collection[str] = (),
+    around: Circumstances | None = None,
 ) -> RootCause:
     """The suspected cause with its chain; `undetermined` where nothing sets one service apart.
 
     `signed` (SIGNED, optional) are records of the incident's time, used for the order within traces. `dependencies`
-    says which services each service calls. `known_services` are names to recognise in lines besides the incident's.
+    says which services each service calls. `known_services` are names to recognise in lines besides the incident's,
+    `around` what else was known at the time.
     """
     problems = [p for p in incident.problems if p.suppressed is None] or list(incident.problems)
-    graph = blame(problems, signed, dependencies or {}, frozenset(known_services))
+    graph = blame(problems, signed, dependencies or {}, frozenset(known_services), around)
     ranked = candidates(graph)
     ranking = normalised({candidate.service: candidate.probability for candidate in ranked})
     best = ranked[0]
+    sure = confidence(support_of(graph, ranked))
     second = ranked[1].probability if len(ranked) > 1 else 0.0
-    if best.probability < _SURE_ENOUGH or best.probability - second < _MARGIN:
-        return _undetermined(graph, ranked, ranking)
+    if sure < _SURE_ENOUGH or best.probability - second < _MARGIN:
+        return _undetermined(graph, ranked, ranking, sure)
     cause = _cause_in(graph.problems[best.service]) if best.service in graph.problems else None
     chain = _chain(graph, best, cause)
     return RootCause(
         service=best.service,
         signature=cause.signature if cause else "",
         summary=_summary(best.service, cause, graph, chain),
-        confidence=round(_confidence(best, second, graph, cause), 3),
+        confidence=sure,
         chain=chain,
         ranking=ranking,
     )
@@ -87,20 +93,18 @@ def _cause_in(problems: Sequence[Problem]) -> Problem:
     return min(rated or near, key=lambda problem: (-hint(problem), problem.onset, -problem.score))
 
 
-def _confidence(best: Candidate, second: float, graph: Blame, cause: Problem | None) -> float:
-    """How likely the named cause is right: the probability, tempered by how much there is to go by."""
-    confidence = best.probability
-    if len(graph.problems) == 1 and best.service in graph.problems:
-        confidence = 0.75 if len(graph.problems[best.service]) == 1 else 0.65
-        if cause and hint(cause) < 0:
-            confidence -= 0.2
-    elif best.reach < 0.3:
-        confidence = min(confidence, 0.6)  # first, but hardly tied to the rest
-    if cause is None:
-        confidence = min(confidence, 0.6)  # only named by others
-    elif not any(problem.parts.severity_weight >= 2 for problem in graph.problems[best.service]):
-        confidence = min(confidence, 0.7)
-    return max(0.05, min(0.95, confidence - 0.15 * second))
+def support_of(graph: Blame, ranked: Sequence[Candidate]) -> Support:
+    """What there is to go by for the first of a ranking."""
+    best = ranked[0]
+    own = graph.problems.get(best.service, [])
+    return Support(
+        probability=best.probability,
+        alone=len(ranked) == 1,
+        rivals=bool(graph.around.rivals),
+        silent=not own and best.service not in graph.reported,
+        lively=not own and graph.around.lively(best.service),
+        symptom=bool(own) and hint(_cause_in(own)) < 0,
+    )
 
 
 def _chain(graph: Blame, best: Candidate, cause: Problem | None) -> tuple[ChainStep, ...]:
@@ -158,9 +162,17 @@ def _silent_step(graph: Blame, service: str) -> ChainStep:
         template="",
         onset=graph.onsets[service],
         role="cause",
-        because=f"has no failing line of its own, but those of {', '.join(callers[:4])} name it",
+        because=_because_silent(graph, service, callers),
         evidence=tuple(dict.fromkeys(sample.id for sample in samples))[:_MAX_EVIDENCE],
     )
+
+
+def _because_silent(graph: Blame, service: str, callers: Sequence[str]) -> str:
+    if service in graph.unnamed:
+        return f"has no failing line of its own, but {graph.unnamed[service]}"
+    said = graph.around.said_of(service)
+    named = f"has no failing line of its own, but those of {', '.join(callers[:4])} name it"
+    return f"{named}; {said}" if said else named
 
 
 def _because_cause(graph: Blame, best: Candidate, cause: Problem) -> str:
@@ -178,8 +190,16 @@ def _because_cause(graph: Blame, best: Candidate, cause: Problem) -> str:
             parts.append(f"began {duration(-apart)} after {others[0][1]}, which it explains")
     pointing = [edge for edge in graph.edges.values() if edge.cause == best.service]
     parts.extend(edge.reasons[0] for edge in sorted(pointing, key=lambda edge: -edge.strength)[:3])
+    if deploy := change_before(graph, best.service, min(graph.onsets[service] for service in graph.problems)):
+        parts.append(_deployed(deploy, cause.onset))
     parts.append(cause.why)
     return "; ".join(parts)
+
+
+def _deployed(deploy: Deploy, onset: int) -> str:
+    version = f" {deploy.version}" if deploy.version else ""
+    apart = onset - deploy.at
+    return f"deployed{version} {duration(abs(apart))} {'before' if apart >= 0 else 'after'}"
 
 
 def _because(graph: Blame, best: Candidate, problem: Problem, start: int) -> tuple[str, list[str]]:
@@ -214,7 +234,9 @@ def _summary(service: str, cause: Problem | None, graph: Blame, chain: Sequence[
     return text
 
 
-def _undetermined(graph: Blame, ranked: Sequence[Candidate], ranking: tuple[ServiceScore, ...]) -> RootCause:
+def _undetermined(
+    graph: Blame, ranked: Sequence[Candidate], ranking: tuple[ServiceScore, ...], sure: float
+) -> RootCause:
     names = " or ".join(candidate.service for candidate in ranked[:3])
     first = min((own[0] for own in graph.problems.values()), key=lambda problem: problem.onset)
     said = first.samples[0].message if first.samples else first.template
@@ -224,7 +246,7 @@ def _undetermined(graph: Blame, ranked: Sequence[Candidate], ranking: tuple[Serv
         service="",
         signature="",
         summary=f'Undetermined: {names} may be the origin. First seen: {first.service}: "{headline(said, 300)}".',
-        confidence=round(min(0.3, ranked[0].probability / 2), 3),
+        confidence=min(0.3, sure),
         chain=steps,
         ranking=ranking,
         undetermined=True,

@@ -18,5 +18,6 @@ class GroupingSettings(Value):
     together: int = Field(default=30 * SECOND, ge=0)  # onsets in one service this near belong together
     cooldown: int = Field(default=15 * MINUTE, ge=0)  # a recurrence sooner than this re-opens the incident
     dependencies: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # service: what it calls
+    calls: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # the same, learnt from traces
     aliases: Mapping[str, str] = Field(default_factory=dict)  # signature: the one it turned out to be part of
     max_problems: int = Field(default=300, ge=1)  # an incident keeps so many; the count still counts the rest

@@ -58,6 +58,7 @@ class Problem(Value):
     suppressed: Suppression | None = None
     samples: tuple[Sample, ...] = ()  # up to 10, diverse
     trace_ids: tuple[str, ...] = ()  # up to 50
+    unreached: bool = False  # a step that stays away because the whole service is not called: a victim, or down
     mentions: tuple[str, ...] = ()  # services, hosts and dependencies its failing lines name, up to 50
 
 

@@ -209,7 +209,7 @@ class Engine:
             latest = await tx.latest_analysis(incident_id)
             if incident is None or latest is None or not incident.status.active or latest.source == "runbook":
                 return False
-            situation = await read_situation(tx, self.project, memory.first_seen, self._clock.now())
+            situation = await read_situation(tx, self.project, memory, self._clock.now())
             await self.handling.conclude(tx, incident, concluded(latest), text, situation)
         return True
 
@@ -261,7 +261,7 @@ class Engine:
         now = intake.until
         await self._save_services(tx, memory, signed)
         await self._save_alerts(tx, intake.alerts, now)
-        situation = await read_situation(tx, self.project, memory.first_seen, now)
+        situation = await read_situation(tx, self.project, memory, now)
         report.records = signed.height
         problems = await self._run(
             memory.detector.observe, signed, now, detection_context(self.project, situation, signed)

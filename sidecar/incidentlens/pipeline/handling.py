@@ -13,9 +13,10 @@ from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext, gather
-from incidentlens.incidents import apply_root_cause, mark_analysed, needs_analysis, root_cause
+from incidentlens.incidents import Circumstances, apply_root_cause, mark_analysed, needs_analysis, root_cause
 from incidentlens.investigation.wishes import wish
 from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
+from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Decision, Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.records import SIGNED, empty
@@ -36,6 +37,8 @@ from .report import TickReport
 from .situation import Situation
 from .timeline import Timeline, action_text, analysed_text, decided_text, watched_text, what_happened
 from .watching import look
+
+_TOGETHER = MINUTE  # incidents that begin this near to each other may have one cause after all
 
 
 class Handling:
@@ -75,6 +78,7 @@ class Handling:
         """
         self.minutes.add(counts, situation.live, situation.now)
         before = {incident.id: incident for incident in situation.live}
+        situation.changed.extend(changed)
         current = dict(before)
         for incident in changed:
             handled = await self._changed(tx, incident, before.get(incident.id), signed, situation)
@@ -118,7 +122,8 @@ class Handling:
             await self._timeline.add(tx, incident, events)
             return incident
         known = situation.known_services | set(situation.first_seen)
-        cause = await self._run(root_cause, incident, signed, self.project.config.dependencies, known)
+        around = _circumstances(incident, situation)
+        cause = await self._run(root_cause, incident, signed, self.project.config.dependencies, known, around)
         incident = apply_root_cause(incident, cause)
         await tx.save_incident(incident)
         await self._timeline.add(tx, incident, events)
@@ -342,4 +347,21 @@ def _differs(one: Decision, other: Decision) -> bool:
         other.severity,
         other.tell,
         other.actions,
+    )
+
+
+def _circumstances(incident: Incident, situation: Situation) -> Circumstances:
+    near = [
+        one
+        for one in (*situation.live, *situation.changed)
+        if one.id != incident.id
+        and one.status.active
+        and one.suppression is None
+        and abs(one.onset - incident.onset) <= _TOGETHER
+    ]
+    return Circumstances(
+        calls=situation.calls,
+        liveliness=situation.liveliness(incident.onset),
+        deploys=tuple(situation.deploys),
+        rivals=frozenset(service for one in near for service in one.services if service not in incident.services),
     )

@@ -74,13 +74,15 @@ async def replay_frames(
     *,
     project: Project,
     progress: Callable[[int], None] | None = None,
+    store: MemoryStore | None = None,
 ) -> Replayed:
     """Replay LINES frames (in order of time) after learning from `baseline`.
 
-    `progress(rows)` hears how many rows were read since its last call.
+    `progress(rows)` hears how many rows were read since its last call. `store` may bring what is known besides the
+    records: deploys, maintenance windows, earlier incidents.
     """
     clock = ManualClock()
-    engine = Engine(project, MemoryStore(keep_counts=False), clock, here)
+    engine = Engine(project, store or MemoryStore(keep_counts=False), clock, here)
     async for frame in _each(baseline):
         await engine.learn(frame)
         if progress:

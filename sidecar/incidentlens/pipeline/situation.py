@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -16,6 +16,8 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import Mode
 from incidentlens.signatures import Catalogue
 from incidentlens.store.base import Transaction
+
+from .memory import Memory
 
 # Ended incidents are looked at for likeness this far back.
 _SIMILAR = 24 * HOUR
@@ -33,10 +35,14 @@ class Situation:
     alerts: list[Alert]
     watches: list[Verification]
     first_seen: Mapping[str, int]
+    changed: list[Incident] = field(default_factory=list)  # in this tick
     known_services: frozenset[str] = field(default_factory=frozenset)
+    calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # learnt from traces
+    # since (ns) -> {service: (harmless lines since then, how many are usual)}
+    liveliness: Callable[[int], Mapping[str, tuple[int, float]]] = lambda _: {}
 
 
-async def read_situation(tx: Transaction, project: Project, first_seen: Mapping[str, int], now: int) -> Situation:
+async def read_situation(tx: Transaction, project: Project, memory: Memory, now: int) -> Situation:
     """How things stand at `now` (ns)."""
     policy, config = project.policy, project.config
     cooldown = round(policy.cooldown_minutes * MINUTE)
@@ -52,8 +58,10 @@ async def read_situation(tx: Transaction, project: Project, first_seen: Mapping[
         # `now` lags the clock by the delay, an alert does not: one that was just sent is firing.
         alerts=await tx.active_alerts(now + config.delay),
         watches=await tx.open_verifications(),
-        first_seen=first_seen,
+        first_seen=memory.first_seen,
         known_services=frozenset({*config.criticality, *config.dependencies, *config.owners, *called}),
+        calls=memory.detector.calls(),
+        liveliness=memory.detector.liveliness,
     )
 
 
@@ -84,4 +92,5 @@ def grouping_settings(project: Project, situation: Situation, catalogue: Catalog
         window=project.config.window,
         cooldown=round(project.policy.cooldown_minutes * MINUTE),
         dependencies=project.config.dependencies,
+        calls=situation.calls,
     )

@@ -26,15 +26,24 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
     if detail is None:
         return look.noticed(_frames([], []), ["there is no such incident"])
     incident = detail.incident
-    problems = sorted(incident.problems, key=lambda problem: (-problem.score, problem.onset, problem.id))
-    shown = sorted(problems[:MAX_PROBLEMS], key=lambda problem: (problem.onset, problem.id))
     cause = incident.root_cause
+    steps = {(step.service, step.signature): step for step in (cause.chain if cause is not None else ())}
+    # What the chain stands on is always shown: the page tells the same one.
+    problems = sorted(
+        incident.problems,
+        key=lambda problem: (
+            (problem.service, problem.signature) not in steps,
+            -problem.score,
+            problem.onset,
+            problem.id,
+        ),
+    )
+    shown = sorted(problems[:MAX_PROBLEMS], key=lambda problem: (problem.onset, problem.id))
     notes = [
         f"{len(problems) - MAX_PROBLEMS:,} lesser problems are not shown" if len(problems) > MAX_PROBLEMS else None,
         cause.summary if cause is not None and cause.undetermined else None,
         "only one incident is shown at once" if len(query.incident_id) > 1 else None,
     ]
-    steps = {(step.service, step.signature): step for step in (cause.chain if cause is not None else ())}
     return look.noticed(_frames(*_graph(incident, shown, steps)), notes)
 
 

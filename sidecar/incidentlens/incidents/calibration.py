@@ -1,0 +1,47 @@
+"""From a ranking's probability to a confidence that keeps its word: of the causes given .8, eight in ten are right.
+
+A logistic map with few parameters. `python -m incidentlens.evals.calibrate` fits them on made-up systems (even seeds)
+and on the cases by hand; the public cases and the odd seeds are what the report tests them on. The numbers here are
+rounded and drawn towards less confidence than such a fit gives: its samples are few. docs/analysis.md says more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_CLIP = 0.01  # a softmax is never so sure as it says
+# intercept, and what each of Support's parts adds
+INTERCEPT = 1.2
+COEFFICIENTS = {"log_odds": 0.3, "alone": 0.6, "rivals": -1.1, "silent": -0.7, "lively": -1.3, "symptom": -1.3}
+LOWEST, HIGHEST = 0.05, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What there is to go by for the first of a ranking."""
+
+    probability: float
+    alone: bool  # nothing else failed and nobody else is named: nothing contradicts it, and nothing supports it
+    rivals: bool  # other services began to fail in the same minute and could not be tied to it
+    silent: bool  # it has no failing line of its own
+    lively: bool  # and writes its everyday lines as ever: what is said of it is in doubt
+    symptom: bool  # its words are those of one who suffers
+
+    def features(self) -> dict[str, float]:
+        p = min(1 - _CLIP, max(_CLIP, self.probability))
+        return {
+            # The only candidate has a probability of 1 whatever it is.
+            "log_odds": 0.0 if self.alone else math.log(p / (1 - p)),
+            "alone": float(self.alone),
+            "rivals": float(self.rivals),
+            "silent": float(self.silent),
+            "lively": float(self.lively),
+            "symptom": float(self.symptom),
+        }
+
+
+def confidence(support: Support) -> float:
+    """How likely the first of the ranking is right, between .05 and .95."""
+    score = INTERCEPT + sum(COEFFICIENTS[name] * value for name, value in support.features().items())
+    return round(min(HIGHEST, max(LOWEST, 1 / (1 + math.exp(-score)))), 3)
