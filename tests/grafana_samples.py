@@ -38,6 +38,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "verification_watches": {"queryType": "verification", "incidentId": "i1"},
     "signatures": {"queryType": "signatures", "sort": "top"},
     "signatures_sparklines": {"queryType": "signatures", "format": "sparklines"},
+    "similar": {"queryType": "similar", "incidentId": "i1"},
     "kpis": {"queryType": "kpis"},
     "annotations": {"queryType": "annotations"},
     "variable_services": {"queryType": "variable", "variable": "services"},

@@ -141,6 +141,14 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     },
     example: { title: 'What is new', query: { queryType: 'signatures', sort: 'new', limit: 20 } },
   },
+  similar: {
+    label: 'Similar incidents',
+    description: 'Earlier incidents like one: how much alike, why, how they were decided, and what ended them.',
+    panels: 'table',
+    fields: ['incidentId', 'limit'],
+    needs: wantsIncident,
+    example: { title: 'Have we had this before?', query: { queryType: 'similar', incidentId: ['$incident'], limit: 3 } },
+  },
   kpis: {
     label: 'Key figures',
     description: 'Times to detect, acknowledge and resolve, hit and suppression rates, resolution rate, cost.',

@@ -11,6 +11,7 @@ export const QUERY_TYPES = [
   'actions',
   'verification',
   'signatures',
+  'similar',
   'kpis',
   'annotations',
 ] as const;

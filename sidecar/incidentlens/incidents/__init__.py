@@ -7,6 +7,7 @@ from .ranking import overall_ranking
 from .reanalysis import mark_analysed, needs_analysis
 from .rootcause import apply_root_cause, root_cause
 from .settings import GroupingSettings
+from .similarity import known_cause, resolved_by, similar
 
 __all__ = [
     "MERGED_INTO",
@@ -14,13 +15,16 @@ __all__ = [
     "GroupingSettings",
     "apply_root_cause",
     "group",
+    "known_cause",
     "mark_analysed",
     "merge",
     "needs_analysis",
     "overall_ranking",
     "relabel",
+    "resolved_by",
     "root_cause",
     "severity_of",
+    "similar",
     "split",
     "title_of",
 ]

@@ -305,14 +305,11 @@ class Handling:
     # -- contexts --------------------------------------------------------------------------------------------------
 
     async def _evidence_context(self, tx: Transaction, incident: Incident, situation: Situation) -> EvidenceContext:
-        past = tuple(other for other in situation.live if other.id != incident.id)
-        feedback = {other.id: tuple(await tx.feedback(other.id)) for other in past[:20]}
         return EvidenceContext(
-            past=past,
+            past=tuple(await tx.past_incidents(incident)),
             deploys=tuple(situation.deploys),
             maintenance=tuple(situation.maintenance),
             alerts=tuple(situation.alerts),
-            feedback={key: value for key, value in feedback.items() if value},
         )
 
     def _with_runbooks(self, bundle: Bundle, now: int) -> Bundle:

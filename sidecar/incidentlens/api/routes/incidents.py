@@ -13,9 +13,11 @@ from incidentlens.api.errors import ApiError
 from incidentlens.api.params import Cursor, IncidentQuery, Limit, as_json, incident_query, read_term
 from incidentlens.api.report import report_of
 from incidentlens.api.seams import Services
+from incidentlens.incidents import similar
 from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.decisions import Action, Decision, IncidentEvent, Verification
 from incidentlens.model.incidents import RootCause
+from incidentlens.model.past import SimilarIncident
 from incidentlens.policy import explain, why_nobody_was_told
 from incidentlens.store.paging import Page
 from incidentlens.store.queries import IncidentDetail, IncidentRow, IncidentSort
@@ -23,6 +25,12 @@ from incidentlens.store.queries import IncidentDetail, IncidentRow, IncidentSort
 router = APIRouter(prefix="/api/incidents", tags=["incidents"])
 
 IncidentId = Annotated[str, Path(max_length=200, description="The incident's id.")]
+
+
+class SimilarList(BaseModel):
+    """Earlier incidents like it, the most like first."""
+
+    items: tuple[SimilarIncident, ...]
 
 
 class EvidenceList(BaseModel):
@@ -110,10 +118,25 @@ async def list_incidents(
 
 @router.get("/{incident_id}", response_model=IncidentDetail, summary="One incident with all that is known of it")
 async def one_incident(detail: Detail) -> Response:
-    """The incident with its problems, evidence, analysis, decisions, actions, verification, timeline and similar ones.
+    """The incident with its problems, evidence, analysis, decisions, actions, verification and timeline.
 
     Lists are bounded; `cut` counts what is not shown."""
     return as_json(detail)
+
+
+async def similar_to(services: Services, detail: IncidentDetail, limit: int) -> list[SimilarIncident]:
+    """Earlier incidents of the same project like this one."""
+    return similar(detail.incident, await services.queries.past_incidents(detail.incident), limit)
+
+
+@router.get("/{incident_id}/similar", response_model=SimilarList, summary="Have we had this before?")
+async def similar_incidents(
+    services: Serving,
+    detail: Detail,
+    limit: Annotated[int, Query(ge=1, le=20, description="How many at most.")] = 3,
+) -> Response:
+    """Earlier incidents by common signatures, services, chain and words; why each is like it, and what ended it."""
+    return as_json(SimilarList(items=tuple(await similar_to(services, detail, limit))))
 
 
 @router.get("/{incident_id}/evidence", response_model=EvidenceList, summary="What proves it")
