@@ -154,7 +154,7 @@ def _reasons(
     if services := [name for name in here.services if name in set(other.services)]:
         reasons.append(f"in the same services: {_listed(services)}")
     said = words[here.id] & words[other.id]
-    if telling := sorted(said, key=lambda word: (-rare[word], word))[:5]:
+    if telling := sorted(said, key=lambda word: (-rare[word], -len(word), word))[:5]:
         reasons.append(f"the same words: {', '.join(telling)}")
     return reasons
 

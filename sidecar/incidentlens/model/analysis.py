@@ -59,6 +59,7 @@ class RunbookMatch(Value):
     reasons: tuple[str, ...]
     steps: tuple[str, ...] = ()
     problem_id: str = ""  # the problem of the incident it fits best
+    by: str = "patterns"  # or "text": its words only, and it decides nothing
 
 
 class Analysis(Value):

@@ -43,7 +43,7 @@ class Handling:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._matcher = Matcher(project.runbooks)
+        self._matcher = Matcher(project.runbooks, background=True)
         self._analyst = Analyst(self._matcher)
         self._actor = Actor(project.templates)
         self._sequence = 0

@@ -22,7 +22,7 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         return look.noticed([_frame([], context)], ["there is no such incident"])
     past = await context.queries.past_incidents(detail.incident)
     found = similar(detail.incident, past, query.rows(DEFAULT_ROWS))
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "incident_id": entry.past.id,
             "title": entry.past.title,
