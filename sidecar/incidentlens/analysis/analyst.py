@@ -47,7 +47,7 @@ class Analyst:
         not asked), else what the reasoner says of itself.
         """
         findings = [finding for rule in self._rules if (finding := run_rule(rule, bundle, context)) is not None]
-        matches = self._matcher.match(bundle.incident)
+        matches = self._matcher.match(bundle.incident, context.runbook_votes)
         runbook = self._fast_path(bundle.incident, matches)
         if runbook is not None:
             return _by_runbook(bundle, findings, matches, runbook)

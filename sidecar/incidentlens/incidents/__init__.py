@@ -2,6 +2,7 @@
 
 from .describe import severity_of, title_of
 from .grouping import MERGED_INTO, SPLIT_FROM, group
+from .opinions import Opinion, opinions, swayed
 from .persons import merge, relabel, split
 from .ranking import overall_ranking
 from .reanalysis import mark_analysed, needs_analysis
@@ -13,12 +14,14 @@ __all__ = [
     "MERGED_INTO",
     "SPLIT_FROM",
     "GroupingSettings",
+    "Opinion",
     "apply_root_cause",
     "group",
     "known_cause",
     "mark_analysed",
     "merge",
     "needs_analysis",
+    "opinions",
     "overall_ranking",
     "relabel",
     "resolved_by",
@@ -26,5 +29,6 @@ __all__ = [
     "severity_of",
     "similar",
     "split",
+    "swayed",
     "title_of",
 ]

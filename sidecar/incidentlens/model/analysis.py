@@ -50,6 +50,13 @@ class Claim(Value):
     evidence: tuple[str, ...]
 
 
+class RunbookVotes(Value):
+    """What people said of a runbook on incidents like this one: those it helped less those it did not, -3 to 3."""
+
+    net: int
+    why: str
+
+
 class RunbookMatch(Value):
     """A runbook with its score (0 to 1; a match needs 0.5) and the reasons for it."""
 

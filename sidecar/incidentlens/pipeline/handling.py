@@ -15,11 +15,21 @@ from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext, gather
-from incidentlens.incidents import MERGED_INTO, apply_root_cause, mark_analysed, needs_analysis, root_cause
-from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
+from incidentlens.incidents import (
+    MERGED_INTO,
+    Opinion,
+    apply_root_cause,
+    mark_analysed,
+    needs_analysis,
+    opinions,
+    root_cause,
+    swayed,
+)
+from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem, RunbookVotes
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Decision, IncidentEvent, Verification
 from incidentlens.model.incidents import Incident
+from incidentlens.model.past import PastIncident
 from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import ActionKind, Outcome, ProblemKind, Status
@@ -113,13 +123,16 @@ class Handling:
         cause = root_cause(
             incident, signed, self.project.config.dependencies, situation.known_services | set(situation.first_seen)
         )
-        incident = apply_root_cause(incident, cause)
+        past = await tx.past_incidents(incident)
+        said = opinions(incident, past)
+        incident = apply_root_cause(incident, swayed(cause, incident, said))
         await tx.save_incident(incident)
         await self._add_events(tx, incident, events)
-        bundle = gather(incident, await self._evidence_context(tx, incident, situation))
-        bundle = self._with_runbooks(bundle, situation.now)
+        bundle = gather(incident, self._evidence_context(past, situation))
+        context = self._analysis_context(incident, situation, said)
+        bundle = self._with_runbooks(bundle, context)
         await tx.save_evidence(incident.id, bundle.items)
-        analysis = self._analyst.analyse(bundle, self._analysis_context(incident, situation))
+        analysis = self._analyst.analyse(bundle, context)
         incident = mark_analysed(
             incident.model_copy(
                 update={
@@ -304,30 +317,32 @@ class Handling:
 
     # -- contexts --------------------------------------------------------------------------------------------------
 
-    async def _evidence_context(self, tx: Transaction, incident: Incident, situation: Situation) -> EvidenceContext:
+    def _evidence_context(self, past: Sequence[PastIncident], situation: Situation) -> EvidenceContext:
         return EvidenceContext(
-            past=tuple(await tx.past_incidents(incident)),
+            past=tuple(past),
             deploys=tuple(situation.deploys),
             maintenance=tuple(situation.maintenance),
             alerts=tuple(situation.alerts),
         )
 
-    def _with_runbooks(self, bundle: Bundle, now: int) -> Bundle:
+    def _with_runbooks(self, bundle: Bundle, context: AnalysisContext) -> Bundle:
         """Matched runbooks can be cited like everything else."""
         items = [
             EvidenceItem(
                 id=f"runbook_{match.runbook_id}",
                 kind="runbook",
                 service=bundle.incident.service,
-                ts=now,
+                ts=context.now,
                 text=f"{match.name} ({match.score:.2f}): {'; '.join(match.reasons)}",
-                data={"runbook_id": match.runbook_id, "score": match.score},
+                data={"runbook_id": match.runbook_id, "score": match.score, "by": match.by},
             )
-            for match in self._matcher.match(bundle.incident)[:5]
+            for match in self._matcher.match(bundle.incident, context.runbook_votes)[:5]
         ]
         return bundle.model_copy(update={"items": (*bundle.items, *items)})
 
-    def _analysis_context(self, incident: Incident, situation: Situation) -> AnalysisContext:
+    def _analysis_context(
+        self, incident: Incident, situation: Situation, said: Sequence[Opinion] = ()
+    ) -> AnalysisContext:
         return AnalysisContext(
             now=situation.now,
             deploys=tuple(situation.deploys),
@@ -335,6 +350,11 @@ class Handling:
             owners=dict(self.project.config.owners),
             dependencies=dict(self.project.config.dependencies),
             counts=self._minutes(incident),
+            runbook_votes={
+                opinion.about: RunbookVotes(net=opinion.votes, why=opinion.text)
+                for opinion in said
+                if opinion.kind == "runbook"
+            },
         )
 
     async def _history(self, tx: Transaction, incident: Incident, situation: Situation) -> History:
@@ -343,6 +363,7 @@ class Handling:
         decisions = [*own, *(decision for decision in situation.decisions if decision.id not in ids)]
         reopened_at = tuple(event.at for event in await tx.events(incident.id) if event.kind == "reopened")
         episode = max(reopened_at, default=0)
+        said = opinions(incident, [*await tx.past_incidents(incident), await self._as_past(tx, incident)])
         return History.of(
             decisions,
             counts=self._minutes(incident),
@@ -359,7 +380,13 @@ class Handling:
             maintenance=tuple(situation.maintenance),
             deploys=tuple(situation.deploys),
             ruler_alerts=_ruler_alerts(incident, situation),
+            noise=tuple(entry for opinion in said if opinion.kind == "noise" for entry in opinion.said),
         )
+
+    async def _as_past(self, tx: Transaction, incident: Incident) -> PastIncident:
+        """The incident itself: what people say of it while it is open counts too."""
+        said = tuple(entry for entry in await tx.feedback(incident.id) if entry.withdrawn_at is None)
+        return PastIncident.of(incident, feedback=said)
 
     def _runbook(self, analysis: Analysis) -> Runbook | None:
         """The runbook that the analysis rests on."""

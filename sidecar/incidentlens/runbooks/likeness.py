@@ -21,7 +21,7 @@ _SEMANTIC = 0.5  # the vectors' part in the sum
 
 
 class TextMatch(NamedTuple):
-    index: int  # of the runbook
+    runbook: int  # its place in the set
     score: float  # 0 to CEILING
     words: tuple[str, ...]  # the rarest that both have
     lexical: float
@@ -65,7 +65,7 @@ class Likeness:
         order = np.argsort(-fused, kind="stable")[:most]
         return [
             TextMatch(
-                index=int(index),
+                runbook=int(index),
                 score=round(min(float(fused[index]), CEILING), 3),
                 words=tuple(self._lexical.common(int(index), asked)),
                 lexical=round(float(lexical[index]), 3),

@@ -13,13 +13,13 @@ is found so comes after what patterns found, and never decides anything by itsel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import orjson
 
-from incidentlens.model.analysis import RunbookMatch
+from incidentlens.model.analysis import RunbookMatch, RunbookVotes
 from incidentlens.model.incidents import Incident, Problem
 
 from .likeness import Likeness
@@ -40,6 +40,9 @@ _MORE_PATTERNS = 0.06  # each further pattern that hits, three at most
 _SPECIFIC = 0.10  # a hit of 40 characters or more; shorter ones by their length
 _SHORT = 0.12  # taken off where the hit has fewer than 5 characters
 _SERVICE = 0.04  # the runbook names the service
+_HAS_PATTERNS = 0.7  # of a text's score, where the runbook says by patterns what it is for and none of them fits
+_VOTE = 0.02  # a person's word on a runbook; three at most count
+_WORDS = 3  # that a text and a runbook must share
 _MESSAGE_TEXT = 1_000  # characters of a message that are compared with the runbooks' texts
 
 
@@ -76,10 +79,12 @@ class Matcher:
     def runbook(self, runbook_id: str) -> Runbook | None:
         return self._runbooks.get(runbook_id)
 
-    def match(self, incident: Incident) -> list[RunbookMatch]:
+    def match(self, incident: Incident, votes: Mapping[str, RunbookVotes] | None = None) -> list[RunbookMatch]:
         """The runbooks that score at least 0.5: those with a fitting pattern, best first, then those whose text fits.
 
-        Equal scores come in the order of their ids. `RunbookMatch.by` says which way one was found.
+        Equal scores come in the order of their ids. `RunbookMatch.by` says which way one was found. `votes`, what
+        people said of runbooks on incidents like this one, move a score by 0.06 at most and never under 0.5: they
+        change the order, not what is a match.
         """
         roles = problem_roles(incident)
         heaviest = sorted(incident.problems, key=lambda problem: (-roles[problem.id][1], -problem.score, problem.onset))
@@ -89,7 +94,7 @@ class Matcher:
                 known = best.get(match.runbook_id)
                 if known is None or match.score > known.score:
                     best[match.runbook_id] = match
-        found = _ranked(best)
+        found = _ranked(best, votes)
         if found and found[0].score >= SURE:
             return found
         by_text: dict[str, RunbookMatch] = {}
@@ -100,13 +105,14 @@ class Matcher:
                     known is None or match.score > known.score
                 ):
                     by_text[match.runbook_id] = match
-        return [*found, *_ranked(by_text)[:TEXT_MATCHES]]
+        return [*found, *_ranked(by_text, votes)[:TEXT_MATCHES]]
 
     def _by_text(self, problem: Problem, role: str, weight: float, incident: Incident) -> list[RunbookMatch]:
         matches = []
         for match in self._texts.match(problem_text(problem)):
-            runbook = self.runbooks[match.index]
-            if match.score * weight < MATCH or not match.words:
+            runbook = self.runbooks[match.runbook]
+            fits = match.score * weight * (_HAS_PATTERNS if runbook.patterns else 1.0)
+            if fits < MATCH or len(match.words) < _WORDS:
                 continue
             if _fits_service(runbook, problem.service) is None or not _fits_labels(runbook, problem, incident):
                 continue
@@ -119,7 +125,7 @@ class Matcher:
                 RunbookMatch(
                     runbook_id=runbook.id,
                     name=runbook.name,
-                    score=round(match.score * weight, 3),
+                    score=round(fits, 3),
                     reasons=reasons,
                     steps=runbook.steps,
                     problem_id=problem.id,
@@ -197,12 +203,18 @@ def problem_text(problem: Problem) -> str:
     return "\n".join([problem.service, _readable(problem.signature), problem.template[:_MESSAGE_TEXT], *messages])
 
 
-def _ranked(matches: dict[str, RunbookMatch]) -> list[RunbookMatch]:
-    """Those that match at all, best first."""
-    return sorted(
-        (match for match in matches.values() if match.score >= MATCH),
-        key=lambda match: (-match.score, match.runbook_id),
-    )
+def _ranked(matches: Mapping[str, RunbookMatch], votes: Mapping[str, RunbookVotes] | None) -> list[RunbookMatch]:
+    """Those that match at all, best first, each with what people said of it."""
+    found = [_voted(match, (votes or {}).get(match.runbook_id)) for match in matches.values() if match.score >= MATCH]
+    return sorted(found, key=lambda match: (-match.score, match.runbook_id))
+
+
+def _voted(match: RunbookMatch, votes: RunbookVotes | None) -> RunbookMatch:
+    if votes is None:
+        return match
+    highest = 1.0 if match.score >= SURE else SURE - 0.001  # people's words alone make no runbook decide
+    score = round(min(highest, max(MATCH, match.score + _VOTE * votes.net)), 3)
+    return match.model_copy(update={"score": score, "reasons": (*match.reasons, votes.why)})
 
 
 def problem_roles(incident: Incident) -> dict[str, tuple[str, float]]:

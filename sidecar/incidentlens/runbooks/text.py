@@ -7,6 +7,7 @@ stays low whatever single word it shares.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import Counter
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from .model import Runbook
 
-_K1, _B = 1.2, 0.75
+_K1, _B = 2.0, 0.5
 _NAME = 3  # how often a runbook's name counts among its words
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z][a-z0-9]{1,39}")
@@ -29,7 +30,7 @@ _STOP = frozenset(
     word
     for line in (
         "a an and are as at be been but by can could do does for from had has have if in into is it its may more most",
-        "no not of on or other our should so some such than that the their them then there these they this to was were",
+        "of on or other our should so some such than that the their them then there these they this to was were",
         "which will with would you your when where while what who how also any all only same",
     )
     for word in line.split()
@@ -107,6 +108,8 @@ class Lexical:
     def _built(self) -> Any:
         if self._index is None:
             import bm25s
+
+            logging.getLogger("bm25s").setLevel(logging.WARNING)  # it says at DEBUG what it does, on stderr
 
             self._index = bm25s.BM25(k1=_K1, b=_B, method="lucene", csc_backend="numpy")
             self._index.index(self._documents, show_progress=False)

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 
 from incidentlens.api.params import Cursor, IncidentQuery, incident_query, read_term
 from incidentlens.api.report import report_of
-from incidentlens.api.routes.incidents import IncidentId, detail_of, similar_to
+from incidentlens.api.routes.incidents import IncidentId, detail_of, opinions_on, similar_to
 from incidentlens.model.clock import DAY, HOUR
 from incidentlens.model.decisions import Action, Decision
 from incidentlens.model.terms import ActionKind, Disposition, Severity, Status
@@ -33,7 +33,7 @@ SORTS = {"last_seen": "last seen", "opened_at": "opened", "severity": "severity"
 SPANS = {"": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
 DONE = {
     "close": "Closed.", "ignore": "Ignored.", "reopen": "Re-opened.", "feedback": "Thank you: your feedback is kept.",
-    "merge": "Merged.", "split": "Split: the new incident is here.", "relabel": "Changed.",
+    "merge": "Merged.", "split": "Split: the new incident is here.", "relabel": "Changed.", "withdraw": "Withdrawn: it counts for nothing from now on.",
 }  # fmt: skip
 
 
@@ -95,7 +95,10 @@ async def incident(
     """One incident: its cause, proof, decision, watch and history."""
     detail = await detail_of(asked.services, asked.principal, incident_id)
     alike = await similar_to(asked.services, detail, _ALIKE)
-    return page("incident.html.j2", asked, **_shown(asked, detail), alike=alike, done=DONE.get(done or ""))
+    said = await opinions_on(asked.services, detail)
+    return page(
+        "incident.html.j2", asked, **_shown(asked, detail), alike=alike, opinions=said, done=DONE.get(done or "")
+    )
 
 
 @router.get("/incidents/{incident_id}/report")
@@ -134,6 +137,7 @@ def _shown(asked: Visit, detail: IncidentDetail) -> dict[str, Any]:
     whys = {member.problem_id: member for member in found.members}
     return {
         "detail": detail,
+        "noise_times": asked.principal.project.policy.noise.times,
         "incident": found,
         "cause": cause,
         "chain": chain,
