@@ -15,7 +15,7 @@ class RunbookUse(Value):
     id: str
     name: str
     description: str
-    default_severity: Severity | None  # None where the runbook is no longer configured
+    default_severity: Severity | None  # None where it is no longer configured, or only advises
     disposition: Disposition | None
     patterns: tuple[str, ...]
     steps: tuple[str, ...]
@@ -30,6 +30,10 @@ class RunbookUse(Value):
     feedback: dict[str, int]  # by verdict
     reopened: int
     hints: tuple[str, ...]
+    helped: int  # people said so
+    not_helped: int
+    body: str  # the Markdown of one that is written in it
+    decides: bool  # False: it only advises
 
 
 async def handbook(queries: PostgresQueries, project: Project, since: int, now: int) -> list[RunbookUse]:
@@ -60,8 +64,8 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
                 id=name,
                 name=runbook.name if runbook else name,
                 description=runbook.description if runbook else "no longer configured",
-                default_severity=runbook.default_severity if runbook else None,
-                disposition=runbook.disposition if runbook else None,
+                default_severity=runbook.default_severity if runbook and runbook.decides else None,
+                disposition=runbook.disposition if runbook and runbook.decides else None,
                 patterns=runbook.patterns if runbook else (),
                 steps=runbook.steps if runbook else (),
                 services=runbook.services if runbook else (),
@@ -75,6 +79,10 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
                 feedback=entry.feedback if entry else {},
                 reopened=entry.reopened if entry else 0,
                 hints=tuple(said.get(name, ())),
+                helped=entry.feedback.get("helped", 0) if entry else 0,
+                not_helped=entry.feedback.get("not_helped", 0) if entry else 0,
+                body=runbook.body if runbook else "",
+                decides=runbook.decides if runbook else False,
             )
         )
     return sorted(uses, key=lambda use: (-use.matches, use.id))

@@ -1,5 +1,5 @@
 """The web pages: rendered here, readable without JavaScript, up to date with it."""
 
-from . import forms, incidents, login, runbooks, signatures
+from . import forms, incidents, login, policy, runbooks, signatures
 
-ROUTERS = (incidents.router, forms.router, signatures.router, runbooks.router, login.router)
+ROUTERS = (incidents.router, forms.router, signatures.router, runbooks.router, policy.router, login.router)

@@ -33,7 +33,8 @@ SORTS = {"last_seen": "last seen", "opened_at": "opened", "severity": "severity"
 SPANS = {"": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
 DONE = {
     "close": "Closed.", "ignore": "Ignored.", "reopen": "Re-opened.", "feedback": "Thank you: your feedback is kept.",
-    "merge": "Merged.", "split": "Split: the new incident is here.", "relabel": "Changed.", "withdraw": "Withdrawn: it counts for nothing from now on.",
+    "merge": "Merged.", "split": "Split: the new incident is here.", "relabel": "Changed.",
+    "withdraw": "Withdrawn: it counts for nothing from now on.",
 }  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """The routes for programs, one module a concern. `ROUTERS` is all of them, in the order of the documentation."""
 
-from . import alerts, changes, context, health, incidents, persons, query, replay, runbooks, signatures, stats
+from . import alerts, changes, context, health, incidents, persons, policy, query, replay, runbooks, signatures, stats
 
 ROUTERS = (
     incidents.router,
     persons.router,
     signatures.router,
     runbooks.router,
+    policy.router,
     stats.router,
     query.router,
     context.router,

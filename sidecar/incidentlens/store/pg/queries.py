@@ -13,6 +13,7 @@ from .panels_figures import ReadFigures
 from .panels_lists import ReadLists
 from .read_alerts import ReadAlerts
 from .read_context import ReadContext
+from .read_decisions import ReadDecisions
 from .read_incidents import ReadIncidents
 from .read_signatures import ReadSignatures
 from .read_stats import ReadStats
@@ -20,7 +21,7 @@ from .session import Session, translated
 
 
 class PostgresQueries(
-    ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts, ReadPanels, ReadFigures, ReadLists
+    ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts, ReadPanels, ReadFigures, ReadLists, ReadDecisions
 ):
     """See `store.queries.Queries`."""
 
