@@ -33,9 +33,7 @@ def register(main: typer.Typer) -> None:
 
 
 def capture(
-    incident_id: str = typer.Argument(
-        help="An incident with feedback: right cause, wrong cause and its service, noise."
-    ),
+    incident_id: str = typer.Argument(help="An incident that people judged: right cause, wrong cause, noise."),
     out: Path | None = typer.Option(None, "--out", help="The file; evals/root_cause/captured-ID.yaml unless said."),
     config: Path = CONFIG,
 ) -> None:

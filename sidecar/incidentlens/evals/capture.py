@@ -71,9 +71,7 @@ def _expected(incident: Incident, feedback: Sequence[Feedback]) -> tuple[dict[st
             chain = list(dict.fromkeys(step.service for step in cause.chain))
             named: dict[str, Any] = {"service": cause.service}
             return {"causes": [named | ({"chain": chain} if len(chain) > 1 else {})]}, said
-    raise NotJudged(
-        f"nobody has said what caused {incident.id}: give feedback first (right cause, wrong cause and its service, noise)"
-    )
+    raise NotJudged(f"nobody has said what caused {incident.id}: give feedback first (right or wrong cause, noise)")
 
 
 def _note(said: Feedback, masked: Counter[str]) -> str:

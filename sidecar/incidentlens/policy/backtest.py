@@ -125,7 +125,7 @@ def changed_policy(policy: Policy, settings: Iterable[str]) -> Policy:
 
     ValueError in one line where a key is not the policy's or a value is none of its.
     """
-    body = policy.model_dump(mode="json")
+    body: dict[str, Any] = policy.model_dump(mode="json")
     for setting in settings:
         key, sign, value = setting.partition("=")
         if not sign or not key.strip():
@@ -134,10 +134,10 @@ def changed_policy(policy: Policy, settings: Iterable[str]) -> Policy:
         *path, last = key.strip().split(".")
         for part in path:
             place = place.get(part) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or (last not in place and place is not body.get("thresholds")):
-            known = [str(name) for name in (place if isinstance(place, dict) else body)]
-            raise ValueError(f"the policy has no {key.strip()[:80]!r}{did_you_mean(last, known)}")
-        place[last] = _plain(value.strip())
+        inside: dict[str, Any] = place if isinstance(place, dict) else {}
+        if not isinstance(place, dict) or (last not in inside and inside is not body.get("thresholds")):
+            raise ValueError(f"the policy has no {key.strip()[:80]!r}{did_you_mean(last, list(inside or body))}")
+        inside[last] = _plain(value.strip())
     try:
         return Policy.model_validate(body)
     except ValidationError as error:

@@ -83,7 +83,7 @@ class Lexical:
             counts.update(set(found))
         total = len(self._documents)
         self._rarity = {word: math.log(1 + (total - n + 0.5) / (n + 0.5)) for word, n in counts.items()}
-        self._unknown = math.log(1 + (total + 0.5) / 0.5)
+        self._unknown = math.log(1 + (max(total, 1) - 0.5) / 1.5)  # of one that a single runbook has
         self._index: Any = None
 
     def likeness(self, text: str) -> tuple[NDArray[np.float32], list[str]]:
