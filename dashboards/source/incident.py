@@ -142,11 +142,11 @@ def build() -> Board:
         7,
         (
             rows(
-                "Similar incidents", "Others that have signatures in common with it, the most alike first.",
-                of("incident", format="similar"), empty.NO_SIMILAR,
+                "Similar incidents", "Earlier ones like it, why, and what ended them; the most alike first.",
+                of("similar", limit=10), empty.NO_SIMILAR,
                 columns={
-                    "Alike": 70, "Incident": None, "Service": 140, "Severity": 90, "Disposition": 130, "Status": 90,
-                    "Verified": 110, "Found": 165, "Common signatures": None,
+                    "Alike": 70, "Incident": None, "Service": 140, "Severity": 90, "Disposition": 130,
+                    "Outcome": 110, "Why": None, "What ended it": None,
                 },
                 unseen=["Id"],
             ), 24,

@@ -68,7 +68,6 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
         { value: 'steps', label: 'steps', description: 'what the runbook says to do, for a logs panel' },
         { value: 'reasons', label: 'reasons', description: 'of each decision, one row a step' },
         { value: 'findings', label: 'findings', description: 'claims and rules, with the evidence they cite' },
-        { value: 'similar', label: 'similar', description: 'others that have signatures in common with it' },
       ],
     },
     needs: wantsIncident,
@@ -158,6 +157,14 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
       ],
     },
     example: { title: 'What is new', query: { queryType: 'signatures', sort: 'new', limit: 20 } },
+  },
+  similar: {
+    label: 'Similar incidents',
+    description: 'Earlier incidents like one: how much alike, why, how they were decided, and what ended them.',
+    panels: 'table',
+    fields: ['incidentId', 'limit'],
+    needs: wantsIncident,
+    example: { title: 'Have we had this before?', query: { queryType: 'similar', incidentId: ['$incident'], limit: 3 } },
   },
   kpis: {
     label: 'Key figures',

@@ -12,6 +12,7 @@ export const QUERY_TYPES = [
   'actions',
   'verification',
   'signatures',
+  'similar',
   'kpis',
   'health',
   'annotations',

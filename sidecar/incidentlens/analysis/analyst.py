@@ -47,7 +47,7 @@ class Analyst:
         not asked), else what the reasoner says of itself.
         """
         findings = [finding for rule in self._rules if (finding := run_rule(rule, bundle, context)) is not None]
-        matches = self._matcher.match(bundle.incident)
+        matches = self._matcher.match(bundle.incident, context.runbook_votes)
         runbook = self._fast_path(bundle.incident, matches)
         if runbook is not None:
             return _by_runbook(bundle, findings, matches, runbook)
@@ -64,7 +64,10 @@ class Analyst:
         if not matches or matches[0].score < FAST_PATH:
             return None
         role, _ = problem_roles(incident).get(matches[0].problem_id, ("symptom", 0.0))
-        return self._matcher.runbook(matches[0].runbook_id) if role in ("cause", "undetermined") else None
+        runbook = self._matcher.runbook(matches[0].runbook_id)
+        if runbook is None or not runbook.decides or matches[0].by != "patterns":
+            return None  # found by its text, or written to advise: it is shown, and the rules decide
+        return runbook if role in ("cause", "undetermined") else None
 
 
 def run_rule(rule: Rule, bundle: Bundle, context: AnalysisContext) -> Finding | None:

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from pydantic import Field
 
+from incidentlens.model.analysis import RunbookVotes
 from incidentlens.model.base import Value
 from incidentlens.model.decisions import Deploy
 from incidentlens.model.incidents import Incident
@@ -19,6 +20,7 @@ class AnalysisContext(Value):
     related: tuple[Incident, ...] = ()  # the project's live and recently ended incidents
     owners: dict[str, str] = Field(default_factory=dict)  # service (globs allowed) -> who owns it
     dependencies: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # service -> what it calls
+    runbook_votes: dict[str, RunbookVotes] = Field(default_factory=dict)  # by a runbook's id: what people said of it
     counts: tuple[tuple[int, int], ...] = ()  # (start of the minute, records of the incident's signatures in it)
 
     def owner(self, service: str) -> str | None:

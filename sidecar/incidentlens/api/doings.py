@@ -71,6 +71,9 @@ class Doings:
         await writes.give_feedback(self._store, self._project, feedback, note=self._note)
         return feedback
 
+    async def withdraw_feedback(self, incident_id: str, feedback_id: str) -> None:
+        await writes.withdraw_feedback(self._store, self._project, incident_id, feedback_id, by=self._by, at=self._now)
+
     async def merge(self, into_id: str, other_id: str) -> Incident:
         """The problems and the evidence of `other_id` go into `into_id`, which is given."""
         async with self._store.transaction(self._project) as tx:

@@ -15,7 +15,7 @@ class RunbookUse(Value):
     id: str
     name: str
     description: str
-    default_severity: Severity | None  # None where the runbook is no longer configured
+    default_severity: Severity | None  # None where it is no longer configured, or only advises
     disposition: Disposition | None
     patterns: tuple[str, ...]
     steps: tuple[str, ...]
@@ -31,6 +31,10 @@ class RunbookUse(Value):
     reopened: int
     pattern_matches: dict[str, int | None]  # when each pattern last matched (ns); None: not since it is looked for
     hints: tuple[str, ...]
+    helped: int  # people said so
+    not_helped: int
+    body: str  # the Markdown of one that is written in it
+    decides: bool  # False: it only advises
 
 
 async def handbook(queries: PostgresQueries, project: Project, since: int, now: int) -> list[RunbookUse]:
@@ -65,8 +69,8 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
                 id=name,
                 name=runbook.name if runbook else name,
                 description=runbook.description if runbook else "no longer configured",
-                default_severity=runbook.default_severity if runbook else None,
-                disposition=runbook.disposition if runbook else None,
+                default_severity=runbook.default_severity if runbook and runbook.decides else None,
+                disposition=runbook.disposition if runbook and runbook.decides else None,
                 patterns=runbook.patterns if runbook else (),
                 steps=runbook.steps if runbook else (),
                 services=runbook.services if runbook else (),
@@ -81,6 +85,10 @@ async def handbook(queries: PostgresQueries, project: Project, since: int, now: 
                 reopened=entry.reopened if entry else 0,
                 pattern_matches=matched.get(name, {}),
                 hints=tuple(said.get(name, ())),
+                helped=entry.feedback.get("helped", 0) if entry else 0,
+                not_helped=entry.feedback.get("not_helped", 0) if entry else 0,
+                body=runbook.body if runbook else "",
+                decides=runbook.decides if runbook else False,
             )
         )
     return sorted(uses, key=lambda use: (-use.matches, use.id))

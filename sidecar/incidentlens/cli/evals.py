@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from .check import CONFIG
 from .console import answer, fail, print_json, talk, unusable
 
 app = typer.Typer(no_args_is_help=True, help="How good is it, on labelled cases, beside a plain baseline.")
@@ -27,7 +28,47 @@ def register(main: typer.Typer) -> None:
     app.command("all", help="Every evaluation.")(_command(list(EVALUATIONS)))
     for name in EVALUATIONS:
         app.command(name)(_command([name]))
+    app.command("capture")(capture)
     main.add_typer(app, name="eval")
+
+
+def capture(
+    incident_id: str = typer.Argument(help="An incident that people judged: right cause, wrong cause, noise."),
+    out: Path | None = typer.Option(None, "--out", help="The file; evals/root_cause/captured-ID.yaml unless said."),
+    config: Path = CONFIG,
+) -> None:
+    """Make an evaluation case of an incident that people judged. Secrets are masked; read it before you share it."""
+    import asyncio
+
+    from incidentlens.evals.capture import NotJudged
+    from incidentlens.evals.capture import capture as captured
+    from incidentlens.store.base import StoreError
+
+    from .opening import open_config, opened_store
+
+    loaded = open_config(config)
+
+    async def look() -> str | None:
+        async with opened_store(loaded) as store:
+            for project in loaded.projects:
+                detail = await store.queries.incident_detail(project, incident_id)
+                if detail is not None:
+                    return captured(detail.incident, detail.feedback, detail.evidence)
+        return None
+
+    try:
+        text = asyncio.run(look())
+    except (StoreError, NotJudged) as error:
+        fail(str(error))
+    if text is None:
+        fail(f"there is no incident {incident_id}; its id is in the address of its page, or in GET /api/incidents")
+    safe = "".join(char for char in incident_id if char.isalnum() or char in "-_")
+    path = out or Path("evals/root_cause") / f"captured-{safe}.yaml"
+    if path.exists():
+        unusable(f"{path} is there already; name another with --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    talk.print(f"{path} is written. Next: read it, then incidentlens eval root-cause", markup=False)
 
 
 def data_folder(given: Path | None) -> Path | None:

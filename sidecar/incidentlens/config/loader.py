@@ -180,6 +180,8 @@ def _project(
         problems.extend(error.problems)
     for folder in folders:
         files.update(_files_of(folder, "*.y*ml"))
+        files.update(_files_of(folder, "*.md"))
+        files.update(_files_of(folder, "*.markdown"))
     loki_place = (*place, "loki") if project.loki else ("loki",)
     loki = _loki(project.loki or config.loki, project.tenant, document, loki_place, base, problems)
     tokens = []

@@ -64,7 +64,7 @@ class Reloader:
         changed = Path(path)
         if changed in self.current.files or changed in self._broken:
             return True
-        if changed.suffix in (".yaml", ".yml", ".j2"):
+        if changed.suffix in (".yaml", ".yml", ".j2", ".md", ".markdown"):
             return True
         # A folder of mounted settings is changed by turning this link; a new folder may hold runbooks.
         if changed.name == "..data":

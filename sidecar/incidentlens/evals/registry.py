@@ -12,6 +12,7 @@ EVALUATIONS: dict[str, str] = {
     "root-cause": "incidentlens.evals.root_cause",
     "grounding": "incidentlens.evals.grounding",
     "injection": "incidentlens.evals.injection",
+    "runbooks": "incidentlens.evals.runbooks",
 }
 
 

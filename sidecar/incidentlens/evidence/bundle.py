@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import Field
 
+from incidentlens.incidents.similarity import known_cause, similar
 from incidentlens.model.analysis import Bundle, EvidenceItem
 from incidentlens.model.base import Value
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
-from incidentlens.model.decisions import Alert, Deploy, Feedback, IncidentEvent, Maintenance
+from incidentlens.model.decisions import Alert, Deploy, IncidentEvent, Maintenance
 from incidentlens.model.incidents import Incident, Problem, Sample
+from incidentlens.model.past import PastIncident
 from incidentlens.model.times import duration, utc
 
 _MAX_TEXT = 4_000  # characters of one item's text
@@ -19,16 +21,15 @@ _MAX_TEXT = 4_000  # characters of one item's text
 class EvidenceContext(Value):
     """What else is known. Times in ns. Everything may be left out."""
 
-    past: tuple[Incident, ...] = ()  # other incidents of the project, ended or not
+    past: tuple[PastIncident, ...] = ()  # other incidents of the project that may be like it, ended or not
     deploys: tuple[Deploy, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     alerts: tuple[Alert, ...] = ()
     events: tuple[IncidentEvent, ...] = ()  # of this incident
-    feedback: Mapping[str, tuple[Feedback, ...]] = Field(default_factory=dict)  # by id of a past incident
     max_items: int = Field(default=80, ge=1)
     max_bytes: int = Field(default=128_000, ge=1)
     deploy_lookback: int = Field(default=2 * HOUR, gt=0)
-    max_past: int = Field(default=5, ge=0)
+    max_past: int = Field(default=3, ge=0)
 
 
 def gather(incident: Incident, context: EvidenceContext | None = None) -> Bundle:
@@ -181,45 +182,38 @@ def _maintenance(incident: Incident, windows: Iterable[Maintenance]) -> Iterator
 
 
 def _past(incident: Incident, context: EvidenceContext) -> Iterator[EvidenceItem]:
-    """Similar incidents by their signatures, and what they turned out to be."""
-    rated = [(similarity(incident, past), past) for past in context.past if past.id != incident.id]
-    best = sorted((pair for pair in rated if pair[0] > 0), key=lambda pair: (-pair[0], -pair[1].onset))
-    for alike, past in best[: context.max_past]:
+    """Similar incidents, why they are, and what they turned out to be."""
+    for found in similar(incident, context.past, context.max_past):
+        past = found.past
+        end = f"; {found.resolved_by}" if found.resolved_by else ""
+        outcome = past.outcome.value if past.outcome else ""
         yield EvidenceItem(
             id=f"incident_{past.id.removeprefix('inc_')}",
             kind="incident",
             service=past.service,
             ts=past.onset,
-            text=_cut(f"{utc(past.onset)}: {past.title} ({past.status.value}, {past.count} records)"),
-            data={"incident_id": past.id, "similarity": round(alike, 3), "status": past.status.value},
+            text=_cut(
+                f"{utc(past.onset)}: {past.title} ({past.status.value}, {past.count} records; "
+                f"{found.score:.0%} alike: {'; '.join(found.reasons)}{end})"
+            ),
+            data={
+                "incident_id": past.id,
+                "similarity": found.score,
+                "status": past.status.value,
+                "outcome": outcome,
+                "reasons": list(found.reasons),
+                "resolved_by": found.resolved_by,
+            },
         )
-        if cause := _known_cause(past, context.feedback.get(past.id, ())):
+        if cause := known_cause(past):
             yield EvidenceItem(
                 id=f"cause_{past.id.removeprefix('inc_')}",
                 kind="cause",
                 service=past.service,
                 ts=past.onset,
                 text=_cut(cause),
-                data={"incident_id": past.id, "similarity": round(alike, 3)},
+                data={"incident_id": past.id, "similarity": found.score},
             )
-
-
-def similarity(one: Incident, other: Incident) -> float:
-    """Overlap of two incidents' (service, signature) pairs: Jaccard's index, 0 to 1."""
-    left = {(problem.service, problem.signature) for problem in one.problems}
-    right = {(problem.service, problem.signature) for problem in other.problems}
-    return len(left & right) / len(left | right) if left | right else 0.0
-
-
-def _known_cause(past: Incident, feedback: Sequence[Feedback]) -> str:
-    """What a person confirmed or corrected; a cause nobody confirmed is no known cause."""
-    for said in sorted(feedback, key=lambda said: -said.at):
-        if said.verdict == "wrong_cause" and (said.service or said.text):
-            named = f"{said.service}: " if said.service else ""
-            return f"{said.by} named the cause of that incident: {named}{said.text}".rstrip(": ")
-        if said.verdict == "right_cause" and past.root_cause and not past.root_cause.undetermined:
-            return f"{said.by} confirmed the cause of that incident: {past.root_cause.summary}"
-    return ""
 
 
 def _event(event: IncidentEvent, index: int) -> EvidenceItem:

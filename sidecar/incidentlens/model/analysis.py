@@ -50,6 +50,13 @@ class Claim(Value):
     evidence: tuple[str, ...]
 
 
+class RunbookVotes(Value):
+    """What people said of a runbook on incidents like this one: those it helped less those it did not, -3 to 3."""
+
+    net: int
+    why: str
+
+
 class RunbookMatch(Value):
     """A runbook with its score (0 to 1; a match needs 0.5) and the reasons for it."""
 
@@ -59,6 +66,7 @@ class RunbookMatch(Value):
     reasons: tuple[str, ...]
     steps: tuple[str, ...] = ()
     problem_id: str = ""  # the problem of the incident it fits best
+    by: str = "patterns"  # or "text": its words only, and it decides nothing
 
 
 class Deterministic(Value):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+import xxhash
+from pydantic import Field, model_validator
 
 from .base import Value
 from .terms import ActionKind, Disposition, Mode, Outcome, Severity
@@ -82,12 +83,24 @@ class IncidentEvent(Value):
 class Feedback(Value):
     """What a person said of an incident."""
 
+    id: str = ""  # made of the rest where none is given: the same word said twice at one moment is one
     incident_id: str
     at: int
     by: str
-    verdict: str  # right_cause, wrong_cause, noise, helped, note
+    verdict: str  # right_cause, wrong_cause, noise, helped, not_helped, note
     text: str = ""
     service: str | None = None  # the true cause's service where the verdict is wrong_cause
+    withdrawn_at: int | None = None  # taken back then: it counts for nothing since
+    withdrawn_by: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _identified(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("id"):
+            return given
+        said = [str(given.get(name)) for name in ("incident_id", "at", "by", "verdict", "text", "service")]
+        digest = xxhash.xxh3_64("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()
+        return {**given, "id": f"f_{digest}"}
 
 
 class Deploy(Value):

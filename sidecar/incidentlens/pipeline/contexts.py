@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from incidentlens.analysis import AnalysisContext
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext
+from incidentlens.incidents import Opinion, opinions
+from incidentlens.model.analysis import RunbookVotes
 from incidentlens.model.incidents import Incident
+from incidentlens.model.past import PastIncident
 from incidentlens.model.terms import Outcome, ProblemKind
 from incidentlens.policy import History, RulerAlert
 from incidentlens.store.base import Transaction
 
 from .situation import Situation
 
-_FEEDBACK = 20  # other incidents whose feedback is read
-
 Minutes = tuple[tuple[int, int], ...]
 """(start of the minute in ns, records), see `minutes.Minutes.of`."""
 
 
-async def evidence_context(tx: Transaction, incident: Incident, situation: Situation) -> EvidenceContext:
-    past = tuple(other for other in situation.live if other.id != incident.id)
-    feedback = {other.id: tuple(await tx.feedback(other.id)) for other in past[:_FEEDBACK]}
+def evidence_context(past: Sequence[PastIncident], situation: Situation) -> EvidenceContext:
     return EvidenceContext(
-        past=past,
+        past=tuple(past),
         deploys=tuple(situation.deploys),
         maintenance=tuple(situation.maintenance),
         alerts=tuple(situation.alerts),
-        feedback={key: value for key, value in feedback.items() if value},
     )
 
 
-def analysis_context(project: Project, incident: Incident, situation: Situation, minutes: Minutes) -> AnalysisContext:
+def analysis_context(
+    project: Project, incident: Incident, situation: Situation, minutes: Minutes, said: Sequence[Opinion]
+) -> AnalysisContext:
     return AnalysisContext(
         now=situation.now,
         deploys=tuple(situation.deploys),
@@ -38,6 +40,11 @@ def analysis_context(project: Project, incident: Incident, situation: Situation,
         owners=dict(project.config.owners),
         dependencies=dict(project.config.dependencies),
         counts=minutes,
+        runbook_votes={
+            opinion.about: RunbookVotes(net=opinion.votes, why=opinion.text)
+            for opinion in said
+            if opinion.kind == "runbook"
+        },
     )
 
 
@@ -47,6 +54,7 @@ async def history_of(tx: Transaction, incident: Incident, situation: Situation, 
     decisions = [*own, *(decision for decision in situation.decisions if decision.id not in ids)]
     reopened_at = tuple(event.at for event in await tx.events(incident.id) if event.kind == "reopened")
     episode = max(reopened_at, default=0)
+    said = opinions(incident, [*await tx.past_incidents(incident), await _as_past(tx, incident)])
     return History.of(
         decisions,
         counts=minutes,
@@ -61,7 +69,14 @@ async def history_of(tx: Transaction, incident: Incident, situation: Situation, 
         maintenance=tuple(situation.maintenance),
         deploys=tuple(situation.deploys),
         ruler_alerts=_ruler_alerts(incident, situation),
+        noise=tuple(entry for opinion in said if opinion.kind == "noise" for entry in opinion.said),
     )
+
+
+async def _as_past(tx: Transaction, incident: Incident) -> PastIncident:
+    """The incident itself: what people say of it while it is open counts too."""
+    said = tuple(entry for entry in await tx.feedback(incident.id) if entry.withdrawn_at is None)
+    return PastIncident.of(incident, feedback=said)
 
 
 def _ruler_alerts(incident: Incident, situation: Situation) -> tuple[RulerAlert, ...]:

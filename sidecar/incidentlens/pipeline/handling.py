@@ -13,7 +13,15 @@ from incidentlens.actions import Actor
 from incidentlens.analysis import AnalysisContext, Analyst
 from incidentlens.config.loader import Project
 from incidentlens.evidence import EvidenceContext, gather
-from incidentlens.incidents import Circumstances, apply_root_cause, mark_analysed, needs_analysis, root_cause
+from incidentlens.incidents import (
+    Circumstances,
+    apply_root_cause,
+    mark_analysed,
+    needs_analysis,
+    opinions,
+    root_cause,
+    swayed,
+)
 from incidentlens.investigation.wishes import wish
 from incidentlens.model.analysis import Analysis, Bundle, EvidenceItem
 from incidentlens.model.clock import MINUTE
@@ -50,7 +58,7 @@ class Handling:
     def __init__(self, project: Project, run: Run = here) -> None:
         self.project = project
         self._run = run
-        self._matcher = Matcher(project.runbooks)
+        self._matcher = Matcher(project.runbooks, background=True)
         self._analyst = Analyst(self._matcher)
         self._actor = Actor(project.templates)
         self._timeline = Timeline(project)
@@ -124,11 +132,13 @@ class Handling:
         known = situation.known_services | set(situation.first_seen)
         around = _circumstances(incident, situation)
         cause = await self._run(root_cause, incident, signed, self.project.config.dependencies, known, around)
-        incident = apply_root_cause(incident, cause)
+        past = await tx.past_incidents(incident)
+        said = opinions(incident, past)
+        incident = apply_root_cause(incident, swayed(cause, incident, said))
         await tx.save_incident(incident)
         await self._timeline.add(tx, incident, events)
-        known_of = await evidence_context(tx, incident, situation)
-        told = analysis_context(self.project, incident, situation, self.minutes.of(incident))
+        known_of = evidence_context(past, situation)
+        told = analysis_context(self.project, incident, situation, self.minutes.of(incident), said)
         bundle, analysis = await self._run(self._analyse, incident, known_of, told)
         await tx.save_evidence(incident.id, bundle.items)
         incident = mark_analysed(
@@ -164,7 +174,7 @@ class Handling:
         await self._decide(tx, incident, analysis, bundle, situation)
 
     def _analyse(self, incident: Incident, known: EvidenceContext, told: AnalysisContext) -> tuple[Bundle, Analysis]:
-        bundle = self._with_runbooks(gather(incident, known), told.now)
+        bundle = self._with_runbooks(gather(incident, known), told)
         return bundle, self._analyst.analyse(bundle, told)
 
     async def _decide(
@@ -307,18 +317,18 @@ class Handling:
 
     # -- contexts --------------------------------------------------------------------------------------------------
 
-    def _with_runbooks(self, bundle: Bundle, now: int) -> Bundle:
+    def _with_runbooks(self, bundle: Bundle, context: AnalysisContext) -> Bundle:
         """Matched runbooks can be cited like everything else."""
         items = [
             EvidenceItem(
                 id=f"runbook_{match.runbook_id}",
                 kind="runbook",
                 service=bundle.incident.service,
-                ts=now,
+                ts=context.now,
                 text=f"{match.name} ({match.score:.2f}): {'; '.join(match.reasons)}",
-                data={"runbook_id": match.runbook_id, "score": match.score},
+                data={"runbook_id": match.runbook_id, "score": match.score, "by": match.by},
             )
-            for match in self._matcher.match(bundle.incident)[:5]
+            for match in self._matcher.match(bundle.incident, context.runbook_votes)[:5]
         ]
         return bundle.model_copy(update={"items": (*bundle.items, *items)})
 

@@ -224,7 +224,7 @@ def _inputs(case: Case) -> dict[str, object]:
         "digest": case.digest,
         "hold_until": case.hold_until,
         "analysis": case.analysis.model_dump(mode="json"),
-        "runbook": case.runbook.model_dump(mode="json") if case.runbook else None,
+        "runbook": case.runbook.model_dump(mode="json", exclude={"body"}) if case.runbook else None,
         "history": case.history.model_dump(mode="json"),
         "incident": {
             "status": incident.status.value,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from incidentlens.model.base import Value
 from incidentlens.model.clock import MINUTE
-from incidentlens.model.decisions import Decision, Deploy, Maintenance
+from incidentlens.model.decisions import Decision, Deploy, Feedback, Maintenance
 from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import Disposition, Mode
 
@@ -47,6 +47,7 @@ class History(Value):
     maintenance: tuple[Maintenance, ...] = ()
     deploys: tuple[Deploy, ...] = ()  # the recent ones
     ruler_alerts: tuple[RulerAlert, ...] = ()  # firing now, of this incident
+    noise: tuple[Feedback, ...] = ()  # words in force that call what leads this incident noise, the latest first
 
     @classmethod
     def of(
@@ -61,6 +62,7 @@ class History(Value):
         maintenance: Sequence[Maintenance] = (),
         deploys: Sequence[Deploy] = (),
         ruler_alerts: Sequence[RulerAlert] = (),
+        noise: Sequence[Feedback] = (),
     ) -> History:
         """Out of the project's recent decisions (`Transaction.recent_decisions`) and what the pipeline knows.
 
@@ -78,6 +80,7 @@ class History(Value):
             maintenance=tuple(maintenance),
             deploys=tuple(deploys),
             ruler_alerts=tuple(ruler_alerts),
+            noise=tuple(noise),
         )
 
     def records(self, incident: Incident, window_ns: int, now: int) -> tuple[int, bool]:

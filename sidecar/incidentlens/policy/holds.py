@@ -11,6 +11,7 @@ from incidentlens.model.times import utc
 from .case import Case
 
 _WATCHED_FOR = HOUR  # where all is new, nothing is: a service counts as new in a project that was watched before it
+_ASK_AGAIN = 15 * MINUTE  # what people said may have been withdrawn by then
 # Held back by IncidentLens itself, so only below the severity that is never held back.
 _AUTOMATIC = {"deploy", "grace", "noise", "learning"}
 
@@ -93,6 +94,11 @@ def _automatic(case: Case) -> tuple[str, str, int | None] | None:
         until = first + round(policy.new_service_grace_minutes * MINUTE)
         if now < until:
             return "grace", f"{service} is new (first seen {utc(first)}), in its grace period until {utc(until)}", until
+    said, needed = case.history.noise, policy.noise.times
+    if needed and len(said) >= needed:
+        persons = ", ".join(dict.fromkeys(entry.by for entry in said))
+        times = {1: "once", 2: "twice"}.get(len(said), f"{len(said)} times")
+        return "noise", f"suppressed: called noise {times} by {persons}; withdraw that to be told", now + _ASK_AGAIN
     suppression = case.incident.suppression
     if suppression is not None and suppression.reason in _AUTOMATIC:
         return suppression.reason, f"held back by {suppression.reason}: {suppression.detail}", None

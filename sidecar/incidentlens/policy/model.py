@@ -49,6 +49,12 @@ class SuppressRule(Value):
     never_severity: Severity = Severity.HIGH
 
 
+class NoiseRule(Value):
+    """What people called noise so often is held back, below `suppress.never_severity`. 0: never."""
+
+    times: int = Field(default=2, ge=0)
+
+
 DEFAULT_THRESHOLDS = {Disposition.ESCALATE: 0.5, Disposition.NEEDS_ONCALL: 0.4, Disposition.NEEDS_DEV: 0.3}
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -67,6 +73,7 @@ class Policy(Value):
     storm: StormLimit = StormLimit()
     flapping: Flapping = Flapping()
     suppress: SuppressRule = SuppressRule()
+    noise: NoiseRule = NoiseRule()
     # An incident that holds an alert of the ruler's own is not told while that fires: the ruler has told it. Set to
     # false where the ruler's alerts reach nobody but IncidentLens.
     ruler_notifies: bool = True

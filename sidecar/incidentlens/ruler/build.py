@@ -90,7 +90,7 @@ def _thresholds(project: Project, logs: Sequence[Query], settings: RulerConfig) 
     label = project.config.service_label
     for runbook in sorted(project.runbooks, key=lambda runbook: runbook.id):
         wanted = runbook.observe_threshold
-        if wanted is None or not _chosen(runbook, settings):
+        if wanted is None or not runbook.patterns or not _chosen(runbook, settings):
             continue
         window = round(wanted.window_minutes * MINUTE)
         for query in logs:

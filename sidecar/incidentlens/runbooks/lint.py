@@ -9,7 +9,8 @@ from incidentlens.model import yamlfile
 from incidentlens.model.base import Value
 from incidentlens.model.yamlfile import YamlError
 
-from .loading import runbook_files
+from .loading import read_runbook, runbook_files
+from .markdown import ACTS, ENDINGS, TELLS, sections, slug
 from .model import Runbook
 from .patterns import PatternError, compile_pattern
 
@@ -75,8 +76,7 @@ def lint(paths: Sequence[str | Path]) -> list[LintIssue]:
     loaded: list[_Loaded] = []
     for path in files:
         try:
-            document = yamlfile.read(path)
-            runbook = document.validate(Runbook)
+            runbook, document = read_runbook(path)
         except YamlError as error:
             issues += [_from_yaml(problem) for problem in error.problems]
             continue
@@ -87,7 +87,7 @@ def lint(paths: Sequence[str | Path]) -> list[LintIssue]:
     issues += _overlaps(loaded)
     if not files:
         where = ", ".join(str(path) for path in paths)
-        issues.append(_issue(where, 0, "", "warning", "no-runbooks", "has no .yaml file"))
+        issues.append(_issue(where, 0, "", "warning", "no-runbooks", "has no .yaml or .md file"))
     return sorted(issues, key=lambda issue: (issue.file, issue.line, issue.code))
 
 
@@ -122,6 +122,8 @@ def _own_issues(loaded: _Loaded, path: Path) -> list[LintIssue]:
         if pattern.lower() in [other.lower() for other in runbook.patterns[:index]]:
             text = f"{pattern!r} stands here twice"
             issues.append(_issue(file, loaded.lines[index], key, "warning", "pattern-twice", text))
+    if path.suffix.lower() in ENDINGS:
+        return [*issues, *_markdown_issues(loaded, path)]
     if not runbook.description.strip():
         text = "says nothing; one sentence on what it is and what it does to users helps whoever is woken"
         issues.append(_issue(file, loaded.id_line, "description", "warning", "description-empty", text))
@@ -136,6 +138,26 @@ def _own_issues(loaded: _Loaded, path: Path) -> list[LintIssue]:
     if threshold and threshold.escalate_to is runbook.disposition:
         text = f"escalate_to is {runbook.disposition}, which the runbook has already; the threshold changes nothing"
         issues.append(_issue(file, loaded.id_line, "observe_threshold", "warning", "threshold-idle", text))
+    return issues
+
+
+def _markdown_issues(loaded: _Loaded, path: Path) -> list[LintIssue]:
+    """A Markdown runbook is the team's own prose: only what keeps it from being found or used is said."""
+    runbook, file = loaded.runbook, loaded.file
+    titles = {title.lower() for _, title, _ in sections(runbook.body)}
+    issues = []
+    if not titles & set(TELLS):
+        text = "has no section Meaning (or Description, Summary, Overview): say what fails, in the words of the alert"
+        issues.append(_issue(file, 0, "", "warning", "no-meaning", text))
+    if not titles & set(ACTS):
+        text = "has no section Diagnosis or Mitigation (or Steps, Resolution): no steps can be shown"
+        issues.append(_issue(file, 0, "", "warning", "no-steps", text))
+    if runbook.patterns and not runbook.decides:
+        text = "has patterns, but no severity and disposition beside them: it is shown and decides nothing"
+        issues.append(_issue(file, loaded.lines[0], "patterns", "warning", "decides-nothing", text))
+    if runbook.id not in (slug(path.stem), path.stem):
+        text = f"the file is named {path.name}; name it {runbook.id}{path.suffix} so that people find it"
+        issues.append(_issue(file, loaded.id_line, "id", "warning", "file-name", text))
     return issues
 
 

@@ -1,4 +1,4 @@
-"""Runbooks from files and folders of YAML."""
+"""Runbooks from files and folders of YAML and Markdown."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from incidentlens.model import yamlfile
-from incidentlens.model.yamlfile import YamlError
+from incidentlens.model.yamlfile import Document, YamlError
 
-from .model import Runbook
+from .markdown import ENDINGS, is_runbook, load_markdown
+from .model import Runbook, YamlRunbook
 from .patterns import PatternError, compile_pattern
 
 MAX_FILES = 2_000
 
 
 def runbook_files(paths: Iterable[str | Path]) -> list[Path]:
-    """The YAML files that those files and folders (searched to any depth) stand for, sorted, each once.
+    """The YAML and Markdown files that those files and folders (searched to any depth) stand for, sorted, each once.
 
     Raises YamlError where a path is not there, or where there are more than 2,000 files.
     """
@@ -24,6 +25,7 @@ def runbook_files(paths: Iterable[str | Path]) -> list[Path]:
         path = Path(given)
         if path.is_dir():
             inside = [file for ending in ("*.yaml", "*.yml") for file in path.rglob(ending)]
+            inside += [file for ending in ENDINGS for file in path.rglob(f"*{ending}") if is_runbook(file)]
             files.update(
                 dict.fromkeys(
                     sorted(
@@ -44,14 +46,26 @@ def runbook_files(paths: Iterable[str | Path]) -> list[Path]:
 
 def load_runbook(path: str | Path) -> Runbook:
     """One runbook. Raises YamlError with file, line, key and what is allowed; a pattern RE2 refuses is one too."""
+    runbook, document = read_runbook(path)
+    _check_patterns(runbook, document)
+    return runbook
+
+
+def read_runbook(path: str | Path) -> tuple[Runbook, Document]:
+    """A runbook whose patterns are not looked at yet, with the lines of its keys. Raises YamlError."""
+    if Path(path).suffix.lower() in ENDINGS:
+        return load_markdown(path)
     document = yamlfile.read(path)
-    runbook = document.validate(Runbook)
+    runbook = Runbook(**document.validate(YamlRunbook).model_dump())
+    return runbook.model_copy(update={"source": str(path)}), document
+
+
+def _check_patterns(runbook: Runbook, document: Document) -> None:
     for index, pattern in enumerate(runbook.patterns):
         try:
             compile_pattern(pattern)
         except PatternError as error:
             raise document.error(("patterns", index), str(error)) from error
-    return runbook.model_copy(update={"source": str(path)})
 
 
 def load_runbooks(paths: Sequence[str | Path]) -> list[Runbook]:
@@ -64,14 +78,15 @@ def load_runbooks(paths: Sequence[str | Path]) -> list[Runbook]:
     problems: list[yamlfile.YamlProblem] = []
     for path in runbook_files(paths):
         try:
-            runbook = load_runbook(path)
+            runbook, document = read_runbook(path)
+            _check_patterns(runbook, document)
         except YamlError as error:
             problems += error.problems
             continue
         other = found.get(runbook.id)
         if other is not None:
             text = f"{runbook.id!r} is also the id of {other.source}; ids must differ"
-            problems.append(yamlfile.YamlProblem(str(path), yamlfile.read(path).line(("id",)), "id", text))
+            problems.append(yamlfile.YamlProblem(str(path), document.line(("id",)), "id", text))
             continue
         found[runbook.id] = runbook
     if problems:

@@ -6,23 +6,30 @@ A runbook's score is the best over the incident's problems of
     x the problem's part in the incident (the suspected cause weighs 1, a link less, a symptom least)
 
 so a runbook for the cause comes before one for a symptom, and a word in one stray sample is no match at all.
+
+Where no pattern fits well, the text of the runbooks is compared with what the heaviest problems say (`likeness`). What
+is found so comes after what patterns found, and never decides anything by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import orjson
 
-from incidentlens.model.analysis import RunbookMatch
+from incidentlens.model.analysis import RunbookMatch, RunbookVotes
 from incidentlens.model.incidents import Incident, Problem
 
+from .likeness import Likeness
 from .model import Runbook
 from .patterns import PatternSet
 
 MATCH = 0.5  # a score below is no match
+SURE = 0.7  # where a pattern fits so well, texts are not compared
+TEXT_PROBLEMS = 3  # of an incident, whose texts are compared
+TEXT_MATCHES = 3  # by text, at most
 MAX_PROBLEMS = 50  # the incident's heaviest
 ROLE_WEIGHT = {"cause": 1.0, "link": 0.7, "symptom": 0.6}
 
@@ -33,6 +40,10 @@ _MORE_PATTERNS = 0.06  # each further pattern that hits, three at most
 _SPECIFIC = 0.10  # a hit of 40 characters or more; shorter ones by their length
 _SHORT = 0.12  # taken off where the hit has fewer than 5 characters
 _SERVICE = 0.04  # the runbook names the service
+_HAS_PATTERNS = 0.7  # of a text's score, where the runbook says by patterns what it is for and none of them fits
+_VOTE = 0.02  # a person's word on a runbook; three at most count
+_WORDS = 3  # that a text and a runbook must share
+_MESSAGE_TEXT = 1_000  # characters of a message that are compared with the runbooks' texts
 
 
 class _Hit(NamedTuple):
@@ -48,8 +59,11 @@ class Matcher:
     Raises PatternError (a ValueError) where a runbook has a pattern that RE2 does not take.
     """
 
-    def __init__(self, runbooks: Sequence[Runbook]) -> None:
+    def __init__(
+        self, runbooks: Sequence[Runbook], *, use_semantic: bool | None = None, background: bool = False
+    ) -> None:
         self._runbooks = {runbook.id: runbook for runbook in runbooks}
+        self._texts = Likeness(self.runbooks, use_semantic=use_semantic, background=background)
         owners: list[str] = []
         patterns: list[str] = []
         for runbook in self._runbooks.values():
@@ -65,8 +79,13 @@ class Matcher:
     def runbook(self, runbook_id: str) -> Runbook | None:
         return self._runbooks.get(runbook_id)
 
-    def match(self, incident: Incident) -> list[RunbookMatch]:
-        """The runbooks that score at least 0.5, best first; equal scores in the order of their ids."""
+    def match(self, incident: Incident, votes: Mapping[str, RunbookVotes] | None = None) -> list[RunbookMatch]:
+        """The runbooks that score at least 0.5: those with a fitting pattern, best first, then those whose text fits.
+
+        Equal scores come in the order of their ids. `RunbookMatch.by` says which way one was found. `votes`, what
+        people said of runbooks on incidents like this one, move a score by 0.06 at most and never under 0.5: they
+        change the order, not what is a match.
+        """
         roles = problem_roles(incident)
         heaviest = sorted(incident.problems, key=lambda problem: (-roles[problem.id][1], -problem.score, problem.onset))
         best: dict[str, RunbookMatch] = {}
@@ -75,10 +94,45 @@ class Matcher:
                 known = best.get(match.runbook_id)
                 if known is None or match.score > known.score:
                     best[match.runbook_id] = match
-        return sorted(
-            (match for match in best.values() if match.score >= MATCH),
-            key=lambda match: (-match.score, match.runbook_id),
-        )
+        found = _ranked(best, votes)
+        if found and found[0].score >= SURE:
+            return found
+        by_text: dict[str, RunbookMatch] = {}
+        for problem in heaviest[:TEXT_PROBLEMS]:
+            for match in self._by_text(problem, *roles[problem.id], incident):
+                known = by_text.get(match.runbook_id)
+                if all(match.runbook_id != one.runbook_id for one in found) and (
+                    known is None or match.score > known.score
+                ):
+                    by_text[match.runbook_id] = match
+        return [*found, *_ranked(by_text, votes)[:TEXT_MATCHES]]
+
+    def _by_text(self, problem: Problem, role: str, weight: float, incident: Incident) -> list[RunbookMatch]:
+        matches = []
+        for match in self._texts.match(problem_text(problem)):
+            runbook = self.runbooks[match.runbook]
+            fits = match.score * weight * (_HAS_PATTERNS if runbook.patterns else 1.0)
+            if fits < MATCH or len(match.words) < _WORDS:
+                continue
+            if _fits_service(runbook, problem.service) is None or not _fits_labels(runbook, problem, incident):
+                continue
+            alike = f"its text fits what {problem.service} says: {', '.join(match.words)}"
+            measured = f"words {match.lexical:.2f}"
+            if match.cosine is not None:
+                measured += f", meaning {match.cosine:.2f}"
+            reasons = (f"{alike} ({measured})", _role_text(role, problem), "found by its text: it decides nothing")
+            matches.append(
+                RunbookMatch(
+                    runbook_id=runbook.id,
+                    name=runbook.name,
+                    score=round(fits, 3),
+                    reasons=reasons,
+                    steps=runbook.steps,
+                    problem_id=problem.id,
+                    by="text",
+                )
+            )
+        return matches
 
     def pattern_hits(self, incident: Incident) -> dict[str, tuple[str, ...]]:
         """By runbook id, its patterns that stand anywhere in the incident: for statistics of their use."""
@@ -141,6 +195,26 @@ class Matcher:
         for hit in best.values():
             by_runbook.setdefault(self._owners[hit.pattern], []).append(hit)
         return by_runbook
+
+
+def problem_text(problem: Problem) -> str:
+    """What a problem says: its service, signature, template and the messages of three samples."""
+    messages = [sample.message[:_MESSAGE_TEXT] for sample in problem.samples[:3]]
+    return "\n".join([problem.service, _readable(problem.signature), problem.template[:_MESSAGE_TEXT], *messages])
+
+
+def _ranked(matches: Mapping[str, RunbookMatch], votes: Mapping[str, RunbookVotes] | None) -> list[RunbookMatch]:
+    """Those that match at all, best first, each with what people said of it."""
+    found = [_voted(match, (votes or {}).get(match.runbook_id)) for match in matches.values() if match.score >= MATCH]
+    return sorted(found, key=lambda match: (-match.score, match.runbook_id))
+
+
+def _voted(match: RunbookMatch, votes: RunbookVotes | None) -> RunbookMatch:
+    if votes is None:
+        return match
+    highest = 1.0 if match.score >= SURE else SURE - 0.001  # people's words alone make no runbook decide
+    score = round(min(highest, max(MATCH, match.score + _VOTE * votes.net)), 3)
+    return match.model_copy(update={"score": score, "reasons": (*match.reasons, votes.why)})
 
 
 def problem_roles(incident: Incident) -> dict[str, tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""A runbook's YAML, as a value."""
+"""A runbook, as a value."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Runbook(Value):
     description: str = ""
     default_severity: Severity
     disposition: Disposition
-    patterns: tuple[str, ...] = Field(min_length=1)
-    steps: tuple[str, ...] = Field(min_length=1)
+    patterns: tuple[str, ...] = ()  # a Markdown runbook may have none: it is found by its text alone
+    steps: tuple[str, ...] = ()
     observe_threshold: ObserveThreshold | None = None
     cooldown_minutes: float = Field(default=15, ge=0, allow_inf_nan=False)
     services: tuple[str, ...] = ()  # empty: any; globs allowed
@@ -40,6 +40,8 @@ class Runbook(Value):
     links: tuple[str, ...] = ()
     verification: RunbookVerification = RunbookVerification()
     source: str = ""  # the file it came from
+    body: str = ""  # the Markdown of a runbook that is written in it
+    decides: bool = True  # False: it only advises, whatever it matches (a Markdown one without patterns, …)
 
     @model_validator(mode="after")
     def _threshold_goes_up(self) -> Runbook:
@@ -50,3 +52,17 @@ class Runbook(Value):
                 f"which weighs less than the runbook's own disposition {self.disposition}"
             )
         return self
+
+
+class YamlRunbook(Runbook):
+    """What a runbook's YAML file must have."""
+
+    patterns: tuple[str, ...] = Field(min_length=1)
+    steps: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_by_hand(cls, given: object) -> object:
+        if isinstance(given, dict) and (set_by_us := sorted({"body", "decides"} & set(given))):
+            raise ValueError(f"{set_by_us[0]} is no key of a YAML runbook")
+        return given

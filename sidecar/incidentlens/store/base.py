@@ -25,8 +25,13 @@ from incidentlens.model.decisions import (
 )
 from incidentlens.model.incidents import Incident
 from incidentlens.model.investigations import Investigation, Spending
+from incidentlens.model.past import PastIncident
 from incidentlens.model.signatures import SignatureCount, Template
 from incidentlens.model.terms import Disposition, Severity, Status
+
+# How many earlier incidents are looked at for those like one: the latest with a common signature, the latest with a
+# common service, and of what people said last (so many words) those with a common signature.
+PAST_SIGNATURE, PAST_SERVICE, PAST_JUDGED, PAST_SAID = 200, 100, 100, 2_000
 
 
 class StoreError(Exception):
@@ -196,7 +201,17 @@ class Transaction(Protocol):
     async def add_event(self, event: IncidentEvent) -> None: ...
     async def events(self, incident_id: str) -> list[IncidentEvent]: ...
     async def add_feedback(self, feedback: Feedback) -> None: ...
-    async def feedback(self, incident_id: str) -> list[Feedback]: ...
+    async def feedback(self, incident_id: str) -> list[Feedback]:
+        """In order of time, with what was withdrawn."""
+        ...
+
+    async def withdraw_feedback(self, incident_id: str, feedback_id: str, by: str, at: int) -> bool:
+        """Take back what a person said; False where there is none of that id, or it was withdrawn already."""
+        ...
+
+    async def past_incidents(self, incident: Incident) -> list[PastIncident]:
+        """Other incidents that may be like it, the latest first: at most 400, see PAST_SIGNATURE and the others."""
+        ...
 
     # Context.
     async def deploys(self, since: int) -> list[Deploy]: ...

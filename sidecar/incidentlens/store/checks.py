@@ -11,7 +11,7 @@ from .base import StoreRefused
 
 OVER = frozenset((Status.RESOLVED, Status.CLOSED, Status.IGNORED))
 ACTION_STATES = frozenset(("done", "shadow", "digest", "failed"))
-VERDICTS = frozenset(("right_cause", "wrong_cause", "noise", "helped", "note"))
+VERDICTS = frozenset(("right_cause", "wrong_cause", "noise", "helped", "not_helped", "note"))
 
 
 def refuse_unless(holds: bool, what: str) -> None:

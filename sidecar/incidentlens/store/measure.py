@@ -56,6 +56,10 @@ async def cases(store: PostgresStore, project: str, now: int) -> dict[str, Case]
     def incidents(where: IncidentFilter | None = None, **asked: Any) -> Case:
         return lambda: queries.list_incidents(project, where or IncidentFilter(), **asked)
 
+    detail = await queries.incident_detail(project, first.id)
+    assert detail is not None
+    whole = detail.incident
+
     found: dict[str, Case] = {
         "incidents": incidents(),
         "incidents, 500 a page": incidents(limit=500),
@@ -83,7 +87,7 @@ async def cases(store: PostgresStore, project: str, now: int) -> dict[str, Case]
             )
         ),
         "incident": lambda: queries.incident_detail(project, first.id),
-        "similar incidents": lambda: queries.similar(project, first.id),
+        "incidents that may be like one": lambda: queries.past_incidents(whole),
         "signatures, a text": lambda: queries.list_signatures(project, now=now, text="dead"),
         "signatures, one service": lambda: queries.list_signatures(project, now=now, service=service),
         "signature, a day by minutes": lambda: queries.signature_detail(

@@ -19,11 +19,13 @@ from incidentlens.model.decisions import (
 )
 from incidentlens.model.incidents import Incident
 from incidentlens.model.investigations import Investigation, InvestigationState, Spending
+from incidentlens.model.past import PastIncident
 from incidentlens.model.signatures import SignatureCount, Template
 
 from . import checks
 from .alerts import changed_state
 from .base import IncidentLine, Pruned, Quarantined, Region
+from .memory_past import past_incidents
 from .memory_space import Space, Undo
 from .text import clean
 
@@ -269,10 +271,25 @@ class MemoryTransaction:
     async def add_feedback(self, feedback: Feedback) -> None:
         checks.check_feedback(feedback)
         self._touch(feedback.incident_id)
-        self._add(self._space.feedback, feedback.incident_id, clean(feedback))
+        if all(said.id != feedback.id for said in self._space.feedback.get(feedback.incident_id, ())):
+            self._add(self._space.feedback, feedback.incident_id, clean(feedback))
 
     async def feedback(self, incident_id: str) -> list[Feedback]:
         return sorted(self._space.feedback.get(incident_id, []), key=lambda entry: entry.at)
+
+    async def withdraw_feedback(self, incident_id: str, feedback_id: str, by: str, at: int) -> bool:
+        self._touch(incident_id)
+        given = self._space.feedback.get(incident_id, [])
+        for index, said in enumerate(given):
+            if said.id == feedback_id and said.withdrawn_at is None:
+                taken_back = clean(said.model_copy(update={"withdrawn_at": at, "withdrawn_by": by}))
+                changed = [*given[:index], taken_back, *given[index + 1 :]]
+                self._undo.put(self._space.feedback, incident_id, changed)
+                return True
+        return False
+
+    async def past_incidents(self, incident: Incident) -> list[PastIncident]:
+        return past_incidents(self._space, incident)
 
     def _add(self, lists: dict[str, list[V]], key: str, value: V) -> None:
         if key not in lists:

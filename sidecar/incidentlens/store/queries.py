@@ -24,6 +24,7 @@ from incidentlens.model.decisions import (
 )
 from incidentlens.model.incidents import Incident
 from incidentlens.model.investigations import Investigation
+from incidentlens.model.past import PastIncident
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import ActionKind, Disposition, Level, Outcome, Severity, Status
 
@@ -90,14 +91,6 @@ class IncidentRow(Value):
     pinned: bool
 
 
-class SimilarIncident(Value):
-    """Another incident with common signatures; `likeness` is their Jaccard index, 0 to 1."""
-
-    incident: IncidentRow
-    likeness: float
-    common: tuple[str, ...]
-
-
 class IncidentDetail(Value):
     """Everything about one incident. Lists are bounded; `cut` says how many entries of which are not shown."""
 
@@ -111,8 +104,7 @@ class IncidentDetail(Value):
     verifications: tuple[Verification, ...]
     events: tuple[IncidentEvent, ...]
     feedback: tuple[Feedback, ...]
-    similar: tuple[SimilarIncident, ...]
-    investigations: tuple[Investigation, ...] = ()  # newest first, without their runs
+    investigations: tuple[Investigation, ...]  # newest first, without their runs
     cut: dict[str, int]
 
 
@@ -239,7 +231,9 @@ class Queries(Protocol):
 
     async def incident_detail(self, project: str, incident_id: str) -> IncidentDetail | None: ...
 
-    async def similar(self, project: str, incident_id: str, limit: int = 10) -> list[SimilarIncident]: ...
+    async def past_incidents(self, incident: Incident) -> list[PastIncident]:
+        """As `base.Transaction.past_incidents`."""
+        ...
 
     async def investigations(self, project: str, incident_id: str) -> list[Investigation]:
         """A language model's, with all that was shown and said, newest first, at most 50."""

@@ -76,6 +76,25 @@ async def give_feedback(store: Store, project: str, feedback: Feedback, *, note:
         await note(transaction, incident, event)
 
 
+async def withdraw_feedback(
+    store: Store, project: str, incident_id: str, feedback_id: str, *, by: str, at: int
+) -> None:
+    """Take back what somebody said; it stays on record and counts for nothing. NotFound where there is no such word,
+    StoreRefused where it was taken back before."""
+    async with store.transaction(project) as transaction:
+        await _get(transaction, incident_id)
+        given = {said.id: said for said in await transaction.feedback(incident_id)}
+        if feedback_id not in given:
+            raise NotFound(f"there is no feedback {feedback_id[:80]!r} on incident {incident_id}")
+        said = given[feedback_id]
+        if not await transaction.withdraw_feedback(incident_id, feedback_id, by, at):
+            raise StoreRefused(f"feedback {feedback_id} was withdrawn by {said.withdrawn_by} before")
+        text = f"{said.verdict.replace('_', ' ')} of {said.by} withdrawn"
+        await transaction.add_event(
+            IncidentEvent(incident_id=incident_id, at=at, kind="feedback", text=text, by=by, data={"id": feedback_id})
+        )
+
+
 async def change(
     store: Store, project: str, incident_id: str, how: Callable[[Incident], Incident], event: IncidentEvent
 ) -> Incident:

@@ -25,6 +25,7 @@ from builders import (
 from incidentlens.model.clock import DAY, HOUR, MINUTE, SECOND
 from incidentlens.model.decisions import Alert, Check, Deploy, Feedback, Maintenance
 from incidentlens.model.incidents import Membership, Suppression
+from incidentlens.model.past import PastIncident
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level, Outcome, ProblemKind, Severity, Status
 from incidentlens.store.base import Quarantined, Store, StoreRefused
@@ -560,3 +561,52 @@ async def test_nul_and_broken_unicode_become_visible_and_are_kept(store: Store) 
         assert (await tx.events("i1"))[0].text == kept
         assert (await tx.templates())[0].template == kept
     assert (await store.claim_outbox(T0, 1))[0].payload == {"line": kept}
+
+
+async def test_feedback_can_be_taken_back_once_and_stays_on_record(store: Store) -> None:
+    said = Feedback(incident_id="i1", at=T0, by="ann", verdict="noise")
+    async with store.transaction(PROJECT) as tx:
+        await tx.save_incident(make_incident())
+        await tx.save_incident(make_incident("i2"))
+        await tx.add_feedback(said)
+        await tx.add_feedback(said)  # sent twice
+        assert not await tx.withdraw_feedback("i2", said.id, "bob", T0 + 1)
+        assert await tx.withdraw_feedback("i1", said.id, "bob", T0 + 1)
+        assert not await tx.withdraw_feedback("i1", said.id, "eve", T0 + 2)
+        assert await tx.feedback("i1") == [said.model_copy(update={"withdrawn_at": T0 + 1, "withdrawn_by": "bob"})]
+
+
+async def test_earlier_incidents_that_may_be_alike_come_with_their_end_and_what_was_said(store: Store) -> None:
+    twin = make_incident("twin", status=Status.CLOSED, ended_at=T0 + HOUR, last_seen=T0 + 9)
+    neighbour = make_incident("neighbour", problems=(make_problem(9),), last_seen=T0 + 8)
+    stranger = make_incident("stranger", service="mail", problems=(make_problem(10, service="mail"),))
+    said = Feedback(incident_id="twin", at=T0 + 5, by="ann", verdict="right_cause")
+    taken_back = Feedback(incident_id="twin", at=T0 + 6, by="ann", verdict="noise")
+    async with store.transaction(PROJECT) as tx:
+        for incident in (make_incident(), twin, neighbour, stranger):
+            await tx.save_incident(incident)
+        await tx.save_verification(
+            make_verification("v1", "twin", outcome=Outcome.RESOLVED, ended_at=T0 + 3, why="quiet")
+        )
+        await tx.add_event(make_event("closed", "twin", at=T0 + 4, text="part of i0"))
+        await tx.add_event(make_event("closed", "twin", at=T0 + 3, by="bob", text="restarted it"))
+        await tx.add_feedback(said)
+        await tx.add_feedback(taken_back)
+        await tx.withdraw_feedback("twin", taken_back.id, "ann", T0 + 7)
+        found = await tx.past_incidents(make_incident())
+    assert [past.id for past in found] == ["twin", "neighbour"]
+    assert found[0] == PastIncident.of(
+        twin, outcome=Outcome.RESOLVED, outcome_why="quiet", ended_by="bob", ended_note="restarted it", feedback=(said,)
+    )
+    assert found[1] == PastIncident.of(neighbour)
+
+
+async def test_what_people_judged_counts_however_many_came_since(store: Store) -> None:
+    async with store.transaction(PROJECT) as tx:
+        await tx.save_incident(make_incident("judged", last_seen=T0 - HOUR))
+        await tx.add_feedback(Feedback(incident_id="judged", at=T0, by="ann", verdict="noise"))
+        for number in range(310):
+            await tx.save_incident(make_incident(f"i{number}", last_seen=T0 + number))
+        found = [past.id for past in await tx.past_incidents(make_incident("now"))]
+    assert len(found) == 201
+    assert "judged" in found

@@ -230,9 +230,8 @@ async def test_the_detail_of_an_incident_has_all_that_hangs_on_it(postgres_store
     assert detail.feedback == (feedback,)
     assert detail.cut == {"events": 10}
     assert [event.at for event in detail.events] == [T0 + number for number in range(10, 510)]
-    assert [(entry.incident.id, entry.likeness, len(entry.common)) for entry in detail.similar] == [("twin", 0.5, 1)]
     assert await postgres_store.queries.incident_detail(PROJECT, "nowhere") is None
-    assert await postgres_store.queries.similar(PROJECT, "nowhere") == []
+    assert [past.id for past in await postgres_store.queries.past_incidents(detail.incident)] == ["stranger", "twin"]
 
 
 async def test_signatures_are_listed_by_count_by_age_and_by_growth(postgres_store: PostgresStore) -> None:

@@ -9,6 +9,7 @@ from incidentlens.evidence import EvidenceContext, gather
 from incidentlens.incidents import apply_root_cause, group, root_cause
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
 from incidentlens.model.decisions import Alert, Deploy, Feedback, Maintenance
+from incidentlens.model.past import PastIncident
 
 START = 1_700_000_000 * SECOND
 
@@ -48,7 +49,10 @@ def test_every_record_that_the_chain_cites_is_in_the_bundle(incident):
 
 
 def test_deploys_alerts_maintenance_and_past_causes_have_prefixed_ids(incident):
-    past = incident.model_copy(update={"id": "inc_past", "onset": START - HOUR})
+    past = PastIncident.of(
+        incident.model_copy(update={"id": "inc_past", "onset": START - HOUR}),
+        feedback=(Feedback(incident_id="inc_past", at=START, by="ann", verdict="right_cause"),),
+    )
     context = EvidenceContext(
         past=(past,),
         deploys=(
@@ -59,7 +63,6 @@ def test_deploys_alerts_maintenance_and_past_causes_have_prefixed_ids(incident):
         alerts=(
             Alert(fingerprint="f", project="p", name="High", starts_at=START, ends_at=None, labels={"app": "orders"}),
         ),
-        feedback={"inc_past": (Feedback(incident_id="inc_past", at=START, by="ann", verdict="right_cause"),)},
     )
     items = {item.id: item for item in gather(incident, context).items}
     assert {"deploy_d1", "maintenance_m1", "alert_f", "incident_past", "cause_past"} <= set(items)

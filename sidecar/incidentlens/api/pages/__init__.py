@@ -1,6 +1,6 @@
 """The web pages: rendered here, readable without JavaScript, up to date with it."""
 
-from . import forms, incidents, login, planned, quarantine, runbooks, signatures
+from . import forms, incidents, login, planned, policy, quarantine, runbooks, signatures
 
 ROUTERS = (
     incidents.router,
@@ -8,6 +8,7 @@ ROUTERS = (
     signatures.router,
     runbooks.router,
     planned.router,
+    policy.router,
     quarantine.router,
     login.router,
 )

@@ -14,6 +14,7 @@ from incidentlens.api.doings import Doings
 from incidentlens.api.errors import ApiError
 from incidentlens.api.params import read_term
 from incidentlens.api.routes.incidents import IncidentId
+from incidentlens.api.routes.persons import FeedbackId
 from incidentlens.model.terms import Severity
 from incidentlens.store.checks import VERDICTS
 
@@ -86,6 +87,13 @@ async def feedback(asked: Asked, form: Form, incident_id: IncidentId) -> Redirec
     doings = Doings(asked.services, asked.principal, field(form, "by", 100))
     await doings.feedback(incident_id, verdict, field(form, "text"), service if verdict == "wrong_cause" else None)
     return _back(asked, incident_id, "feedback")
+
+
+@router.post("/incidents/{incident_id}/feedback/{feedback_id}/withdraw")
+async def withdraw(asked: Asked, form: Form, incident_id: IncidentId, feedback_id: FeedbackId) -> RedirectResponse:
+    doings = Doings(asked.services, asked.principal, field(form, "by", 100))
+    await doings.withdraw_feedback(incident_id, feedback_id)
+    return _back(asked, incident_id, "withdraw")
 
 
 @router.post("/incidents/{incident_id}/merge")

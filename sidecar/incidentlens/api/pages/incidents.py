@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 
 from incidentlens.api.params import Cursor, IncidentQuery, incident_query, read_term
 from incidentlens.api.report import report_of
-from incidentlens.api.routes.incidents import IncidentId, detail_of
+from incidentlens.api.routes.incidents import IncidentId, detail_of, opinions_on, similar_to
 from incidentlens.model.clock import DAY, HOUR
 from incidentlens.model.decisions import Action, Decision
 from incidentlens.model.terms import ActionKind, Disposition, Severity, Status
@@ -27,12 +27,14 @@ Asked = Annotated[Visit, Depends(visit)]
 
 PAGE = 50
 _SNAPSHOT = 20_000  # characters of a decision's policy and inputs
+_ALIKE = 3  # earlier incidents that are shown
 _SERVICES = 1_000  # in the box that completes what one types
 SORTS = {"last_seen": "last seen", "opened_at": "opened", "severity": "severity", "count": "records"}
 SPANS = {"": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
 DONE = {
     "close": "Closed.", "ignore": "Ignored.", "reopen": "Re-opened.", "feedback": "Thank you: your feedback is kept.",
     "merge": "Merged.", "split": "Split: the new incident is here.", "relabel": "Changed.",
+    "withdraw": "Withdrawn: it counts for nothing from now on.",
 }  # fmt: skip
 
 
@@ -93,7 +95,11 @@ async def incident(
 ) -> HTMLResponse:
     """One incident: its cause, proof, decision, watch and history."""
     detail = await detail_of(asked.services, asked.principal, incident_id)
-    return page("incident.html.j2", asked, **_shown(asked, detail), done=DONE.get(done or ""))
+    alike = await similar_to(asked.services, detail, _ALIKE)
+    said = await opinions_on(asked.services, detail)
+    return page(
+        "incident.html.j2", asked, **_shown(asked, detail), alike=alike, opinions=said, done=DONE.get(done or "")
+    )
 
 
 @router.get("/incidents/{incident_id}/report")
@@ -132,6 +138,7 @@ def _shown(asked: Visit, detail: IncidentDetail) -> dict[str, Any]:
     whys = {member.problem_id: member for member in found.members}
     return {
         "detail": detail,
+        "noise_times": asked.principal.project.policy.noise.times,
         "incident": found,
         "cause": cause,
         "chain": chain,

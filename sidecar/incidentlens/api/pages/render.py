@@ -21,6 +21,7 @@ from incidentlens.api.seams import Services
 from incidentlens.model.times import utc
 
 from . import charts, text
+from .markdown import rendered
 
 FOLDER = Path(__file__).parents[1]
 
@@ -151,6 +152,7 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters |= {
+        "markdown": rendered,
         "log": text.log_text,
         "template": text.template_text,
         "prose": text.prose,

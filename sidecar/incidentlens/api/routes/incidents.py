@@ -13,10 +13,12 @@ from incidentlens.api.errors import ApiError
 from incidentlens.api.params import Cursor, IncidentQuery, Limit, as_json, incident_query, read_term
 from incidentlens.api.report import report_of
 from incidentlens.api.seams import Services
+from incidentlens.incidents import Opinion, opinions, similar
 from incidentlens.model.analysis import Analysis, EvidenceItem
-from incidentlens.model.decisions import Action, Decision, IncidentEvent, Verification
+from incidentlens.model.decisions import Action, Decision, Feedback, IncidentEvent, Verification
 from incidentlens.model.incidents import RootCause
 from incidentlens.model.investigations import Investigation as ModelRun
+from incidentlens.model.past import PastIncident, SimilarIncident
 from incidentlens.policy import explain, why_nobody_was_told
 from incidentlens.store.paging import Page
 from incidentlens.store.queries import IncidentDetail, IncidentRow, IncidentSort
@@ -24,6 +26,19 @@ from incidentlens.store.queries import IncidentDetail, IncidentRow, IncidentSort
 router = APIRouter(prefix="/api/incidents", tags=["incidents"])
 
 IncidentId = Annotated[str, Path(max_length=200, description="The incident's id.")]
+
+
+class SimilarList(BaseModel):
+    """Earlier incidents like it, the most like first."""
+
+    items: tuple[SimilarIncident, ...]
+
+
+class OpinionList(BaseModel):
+    """What people said of this incident and of those like it, as far as it acts on this one."""
+
+    items: tuple[Opinion, ...]
+    feedback: tuple[Feedback, ...] = Field(description="On this incident, with what was withdrawn.")
 
 
 class EvidenceList(BaseModel):
@@ -114,10 +129,38 @@ async def list_incidents(
 
 @router.get("/{incident_id}", response_model=IncidentDetail, summary="One incident with all that is known of it")
 async def one_incident(detail: Detail) -> Response:
-    """The incident with its problems, evidence, analysis, decisions, actions, verification, timeline and similar ones.
+    """The incident with its problems, evidence, analysis, decisions, actions, verification and timeline.
 
     Lists are bounded; `cut` counts what is not shown."""
     return as_json(detail)
+
+
+async def similar_to(services: Services, detail: IncidentDetail, limit: int) -> list[SimilarIncident]:
+    """Earlier incidents of the same project like this one."""
+    return similar(detail.incident, await services.queries.past_incidents(detail.incident), limit)
+
+
+@router.get("/{incident_id}/similar", response_model=SimilarList, summary="Have we had this before?")
+async def similar_incidents(
+    services: Serving,
+    detail: Detail,
+    limit: Annotated[int, Query(ge=1, le=20, description="How many at most.")] = 3,
+) -> Response:
+    """Earlier incidents by common signatures, services, chain and words; why each is like it, and what ended it."""
+    return as_json(SimilarList(items=tuple(await similar_to(services, detail, limit))))
+
+
+async def opinions_on(services: Services, detail: IncidentDetail) -> tuple[Opinion, ...]:
+    """What people's words, those on the incident itself among them, do to it."""
+    own = tuple(said for said in detail.feedback if said.withdrawn_at is None)
+    past = await services.queries.past_incidents(detail.incident)
+    return opinions(detail.incident, [*past, PastIncident.of(detail.incident, feedback=own)])
+
+
+@router.get("/{incident_id}/feedback", response_model=OpinionList, summary="What people said, and what it does")
+async def feedback(services: Serving, detail: Detail) -> Response:
+    """Each word in force that ranks a cause or a runbook up or down here, or holds the incident back as noise."""
+    return as_json(OpinionList(items=await opinions_on(services, detail), feedback=detail.feedback))
 
 
 @router.get("/{incident_id}/evidence", response_model=EvidenceList, summary="What proves it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from incidentlens.api.auth import Editor, Serving
@@ -18,7 +18,8 @@ from .incidents import IncidentId
 
 router = APIRouter(prefix="/api/incidents", tags=["incidents: a person's changes"])
 
-Verdict = Literal["right_cause", "wrong_cause", "noise", "helped", "note"]
+FeedbackId = Annotated[str, Path(max_length=100, description="The feedback's id.")]
+Verdict = Literal["right_cause", "wrong_cause", "noise", "helped", "not_helped", "note"]
 
 
 class Body(BaseModel):
@@ -95,6 +96,15 @@ async def feedback(services: Serving, principal: Editor, incident_id: IncidentId
     """A confirmed or corrected cause is evidence for the next incident like it, and counts for the runbook."""
     doings = Doings(services, principal, body.by)
     return as_json(await doings.feedback(incident_id, body.verdict, body.text, body.service), 201)
+
+
+@router.post("/{incident_id}/feedback/{feedback_id}/withdraw", status_code=204, summary="Take it back")
+async def withdraw(
+    services: Serving, principal: Editor, incident_id: IncidentId, feedback_id: FeedbackId, body: Body | None = None
+) -> Response:
+    """It stays on record and counts for nothing from then on; 409 where that was done before."""
+    await Doings(services, principal, body.by if body else None).withdraw_feedback(incident_id, feedback_id)
+    return Response(status_code=204)
 
 
 @router.post("/{incident_id}/merge", response_model=Incident, summary="Two are one")

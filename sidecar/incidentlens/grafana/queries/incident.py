@@ -12,7 +12,7 @@ from . import look
 from .context import QueryContext
 from .query import PanelQuery, one_of
 
-FORMATS = ("summary", "story", "steps", "reasons", "findings", "similar")
+FORMATS = ("summary", "story", "steps", "reasons", "findings")
 MAX_ROWS = 200
 MILLISECOND = SECOND // 1_000
 _TEXT = 2_000
@@ -23,8 +23,8 @@ _FINDING = {"claim": "blue", "rule": "purple"}
 
 async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
     """Format `summary` (one row), `story` (what is thought of it) and `steps` (what the runbook says to do), both for
-    a logs panel, `reasons` (one row a step of each decision, the latest decision first), `findings` (each with the
-    evidence it cites) or `similar` (others)."""
+    a logs panel, `reasons` (one row a step of each decision, the latest decision first) or `findings` (each with the
+    evidence it cites)."""
     wanted = one_of(query.format or "summary", FORMATS, "format")
     meta = look.LOGS if wanted in _SENTENCES else look.TABLE
     nothing = Frame("incident", (), meta)
@@ -39,7 +39,6 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         "steps": lambda: _steps(detail),
         "reasons": lambda: _reasons(detail),
         "findings": lambda: _findings(detail),
-        "similar": lambda: _similar(detail, context),
     }[wanted]()
     note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
     return look.noticed([Frame("incident", fields, meta)], [note])
@@ -186,38 +185,6 @@ def _findings(detail: IncidentDetail) -> list[Field]:
         Field("rule", text, [row[1] for row in rows], {"displayName": "Rule"}),
         Field("confidence", FieldType.FLOAT, [row[3] for row in rows], {"displayName": "Confidence", **percent}),
         Field("evidence", text, [", ".join(row[4]) for row in rows], {"displayName": "Evidence"}),
-    ]
-
-
-def _similar(detail: IncidentDetail, context: QueryContext) -> list[Field]:
-    """Others with common signatures; the score is their Jaccard index."""
-    rows = [(entry.incident, entry.likeness, entry.common) for entry in detail.similar]
-    text, time = FieldType.STRING, FieldType.TIME
-    links = look.incident_links(context, "${__data.fields.incident_id}")
-    percent = {"unit": "percentunit", "min": 0, "max": 1, "decimals": 0}
-    return [
-        Field("opened", time, [row.opened_at for row, _, _ in rows], {"displayName": "Found"}),
-        Field("title", text, [row.title for row, _, _ in rows], {"displayName": "Incident", "links": links}),
-        Field("service", text, [row.service for row, _, _ in rows], {"displayName": "Service"}),
-        Field(
-            "severity", text, [row.severity for row, _, _ in rows], look.coloured(look.SEVERITY, displayName="Severity")
-        ),
-        Field(
-            "disposition",
-            text,
-            [row.disposition for row, _, _ in rows],
-            look.coloured(look.DISPOSITION, displayName="Disposition"),
-        ),
-        Field("status", text, [row.status for row, _, _ in rows], look.coloured(look.STATUS, displayName="Status")),
-        Field(
-            "outcome",
-            text,
-            [row.outcome or "" for row, _, _ in rows],
-            look.coloured(look.OUTCOME, displayName="Verified"),
-        ),
-        Field("score", FieldType.FLOAT, [score for _, score, _ in rows], {"displayName": "Alike", **percent}),
-        Field("reason", text, [", ".join(common) for _, _, common in rows], {"displayName": "Common signatures"}),
-        Field("incident_id", text, [row.id for row, _, _ in rows], {"displayName": "Id", "links": links}),
     ]
 
 

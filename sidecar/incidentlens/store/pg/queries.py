@@ -14,6 +14,7 @@ from .panels_health import ReadHealth
 from .panels_lists import ReadLists
 from .read_alerts import ReadAlerts
 from .read_context import ReadContext
+from .read_decisions import ReadDecisions
 from .read_incidents import ReadIncidents
 from .read_signatures import ReadSignatures
 from .read_stats import ReadStats
@@ -21,7 +22,16 @@ from .session import Session, translated
 
 
 class PostgresQueries(
-    ReadIncidents, ReadSignatures, ReadStats, ReadContext, ReadAlerts, ReadPanels, ReadFigures, ReadHealth, ReadLists
+    ReadIncidents,
+    ReadSignatures,
+    ReadStats,
+    ReadContext,
+    ReadAlerts,
+    ReadPanels,
+    ReadFigures,
+    ReadHealth,
+    ReadLists,
+    ReadDecisions,
 ):
     """See `store.queries.Queries`."""
 

@@ -1,4 +1,4 @@
-"""Incidents: the list, one with all that hangs on it, and those like it."""
+"""Incidents: the list, one with all that hangs on it, and those that may be like it."""
 
 # ruff: noqa: S608 (only this folder's own column lists are put into statements; every value is a parameter)
 
@@ -8,17 +8,19 @@ from psycopg.rows import DictRow
 
 from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.decisions import Action, Feedback, IncidentEvent
+from incidentlens.model.incidents import Incident
 from incidentlens.model.investigations import Investigation
+from incidentlens.model.past import PastIncident
 from incidentlens.model.terms import Severity
 from incidentlens.store.paging import Page, check_limit, cut, decode, encode, list_key
-from incidentlens.store.queries import IncidentDetail, IncidentFilter, IncidentRow, IncidentSort, SimilarIncident
+from incidentlens.store.queries import IncidentDetail, IncidentFilter, IncidentRow, IncidentSort
 from incidentlens.store.text import clean, prefix_query
 
 from .incidents import load
 from .investigations import INVESTIGATION
+from .past import past_incidents
 from .reading import Reader, Where, after, ordered
 from .records import ACTION, DECISIONS, EVENT, EVIDENCE, FEEDBACK, VERIFICATION, to_decision, to_verification
-from .session import Session
 
 ROW = (
     "id, project, title, service, status, severity, disposition, confidence, onset, opened_at, last_seen, updated_at, "
@@ -33,7 +35,6 @@ ORDERS = {
     IncidentSort.SEVERITY: "severity_rank, last_seen, id",
     IncidentSort.COUNT: "count, id",
 }
-RELATED = 200  # the latest incidents with a common signature that are compared
 BOUNDS = {
     "evidence": 500,
     "decisions": 100,
@@ -109,7 +110,6 @@ class ReadIncidents(Reader):
                 "ORDER BY at DESC, seq DESC LIMIT 1",
                 of_incident,
             )
-            similar = await _similar(session, project, incident_id, incident.signatures, 10)
         return IncidentDetail(
             incident=incident,
             outcome=head["outcome"] if head else None,
@@ -122,7 +122,6 @@ class ReadIncidents(Reader):
             # Fetched newest first, so that a bound cuts off the oldest; shown in order of time.
             events=tuple(IncidentEvent(**row) for row in reversed(parts["events"])),
             feedback=tuple(Feedback(**row) for row in reversed(parts["feedback"])),
-            similar=tuple(similar),
             investigations=tuple(Investigation(**row) for row in parts["investigations"]),
             cut=hidden,
         )
@@ -136,15 +135,9 @@ class ReadIncidents(Reader):
             )
         return [Investigation(**row) for row in rows]
 
-    async def similar(self, project: str, incident_id: str, limit: int = 10) -> list[SimilarIncident]:
-        check_limit(limit)
+    async def past_incidents(self, incident: Incident) -> list[PastIncident]:
         async with self._read() as session:
-            row = await session.row(
-                "SELECT signatures FROM incidents WHERE project = %s AND id = %s", (project, incident_id)
-            )
-            if row is None:
-                return []
-            return await _similar(session, project, incident_id, tuple(row["signatures"]), limit)
+            return await past_incidents(session, incident)
 
 
 PARTS = {
@@ -195,25 +188,3 @@ def _conditions(project: str, where: IncidentFilter) -> Where | None:
             return None
         conditions.add("search @@ %s::tsquery", query)
     return conditions
-
-
-async def _similar(
-    session: Session, project: str, incident_id: str, signatures: tuple[str, ...], limit: int
-) -> list[SimilarIncident]:
-    """Of the latest incidents with a common signature, those that have most in common."""
-    if not signatures:
-        return []
-    rows = await session.rows(
-        f"SELECT {ROW} FROM incidents WHERE project = %s AND signatures && %s::text[] AND id <> %s "
-        "ORDER BY last_seen DESC, id DESC LIMIT %s",
-        (project, list(signatures), incident_id, RELATED),
-        plan=False,
-    )
-    mine = set(signatures)
-    found = []
-    for row in (to_row(row) for row in rows):
-        common = tuple(name for name in row.signatures if name in mine)
-        likeness = len(common) / len(mine.union(row.signatures))
-        found.append(SimilarIncident(incident=row, likeness=likeness, common=common))
-    found.sort(key=lambda entry: (entry.likeness, entry.incident.last_seen), reverse=True)
-    return found[:limit]

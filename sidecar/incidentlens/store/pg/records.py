@@ -14,10 +14,13 @@ from psycopg.rows import DictRow
 from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.base import Value
 from incidentlens.model.decisions import Action, Check, Decision, Feedback, IncidentEvent, Reason, Verification
+from incidentlens.model.incidents import Incident
+from incidentlens.model.past import PastIncident
 from incidentlens.model.terms import ActionKind
 from incidentlens.store.base import StoreRefused
 from incidentlens.store.text import clean, clean_json
 
+from .past import past_incidents
 from .session import Session, as_json, batches
 
 EVIDENCE = "id, kind, service, ts, text, data"
@@ -32,7 +35,7 @@ DECISIONS = (
 ACTION = "key, incident_id, decision_id, kind, at, state, payload"
 VERIFICATION = "id, incident_id, started_at, quiet_ns, quiet_since, query, checks, outcome, ended_at, why"
 EVENT = "incident_id, at, kind, text, by, data"
-FEEDBACK = "incident_id, at, by, verdict, text, service"
+FEEDBACK = "id, incident_id, at, by, verdict, text, service, withdrawn_at, withdrawn_by"
 
 
 def dump(value: Value) -> dict[str, Any]:
@@ -205,9 +208,10 @@ class RecordsPart:
     async def add_feedback(self, feedback: Feedback) -> None:
         self._touch(feedback.incident_id)
         await self.session.run(
-            f"INSERT INTO feedback (project, {FEEDBACK}) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            (self.project, feedback.incident_id, feedback.at, feedback.by, feedback.verdict, feedback.text,
-             feedback.service),
+            f"INSERT INTO feedback (project, {FEEDBACK}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (project, id) DO NOTHING",
+            (self.project, feedback.id, feedback.incident_id, feedback.at, feedback.by, feedback.verdict,
+             feedback.text, feedback.service, feedback.withdrawn_at, feedback.withdrawn_by),
         )  # fmt: skip
 
     async def feedback(self, incident_id: str) -> list[Feedback]:
@@ -216,6 +220,18 @@ class RecordsPart:
             (self.project, incident_id),
         )
         return [Feedback(**row) for row in rows]
+
+    async def withdraw_feedback(self, incident_id: str, feedback_id: str, by: str, at: int) -> bool:
+        self._touch(incident_id)
+        withdrawn = await self.session.run(
+            "UPDATE feedback SET withdrawn_at = %s, withdrawn_by = %s WHERE project = %s AND incident_id = %s "
+            "AND id = %s AND withdrawn_at IS NULL",
+            (at, by, self.project, incident_id, feedback_id),
+        )
+        return withdrawn == 1
+
+    async def past_incidents(self, incident: Incident) -> list[PastIncident]:
+        return await past_incidents(self.session, incident)
 
     def _touch(self, incident_id: str) -> None:
         """Note it as changed. That it exists the foreign keys see to, with the write that follows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -97,6 +97,13 @@ class Session:
         with translated():
             cursor = self.connection.cursor(row_factory=dict_row)
             await cursor.execute(query, clean(tuple(params)), prepare=plan)
+            return await cursor.fetchall()
+
+    async def named_rows(self, query: str, params: Mapping[str, Any]) -> list[DictRow]:
+        """As `rows` with parameters by name; its plan is never cached."""
+        with translated():
+            cursor = self.connection.cursor(row_factory=dict_row)
+            await cursor.execute(query, {name: clean(value) for name, value in params.items()}, prepare=False)
             return await cursor.fetchall()
 
     async def row(self, query: str, params: Sequence[Any] = (), *, plan: bool | None = None) -> DictRow | None:
