@@ -8,6 +8,7 @@ from incidentlens.model.analysis import Analysis, EvidenceItem
 from incidentlens.model.clock import SECOND
 from incidentlens.model.decisions import Action, Decision, IncidentEvent, Reason, Verification
 from incidentlens.model.incidents import Incident, Membership, Problem, Sample, ScoreParts
+from incidentlens.model.investigations import Investigation, InvestigationState
 from incidentlens.model.signatures import Template
 from incidentlens.model.terms import ActionKind, Disposition, Level, Mode, ProblemKind, Severity, Status
 
@@ -139,6 +140,22 @@ def make_analysis(**changes: Any) -> Analysis:
         "confidence": 0.9,
     }
     return Analysis(**{**values, **changes})
+
+
+def make_investigation(investigation_id: str = "inv_1", incident_id: str = "i1", **changes: Any) -> Investigation:
+    values: dict[str, Any] = {
+        "id": investigation_id,
+        "incident_id": incident_id,
+        "signature": "db:ERROR:connection_pool_exhausted#0001",
+        "state": InvestigationState.DONE,
+        "wanted_at": T0,
+        "updated_at": T0 + SECOND,
+        "model": "llama",
+        "calls": 1,
+        "tokens": 1200,
+        "cost": 0.0014,
+    }
+    return Investigation(**{**values, **changes})
 
 
 def make_template(signature: str = "db:ERROR:connection_pool_exhausted#0001", **changes: Any) -> Template:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders import T0, make_action, make_analysis, make_decision, make_event, make_evidence, make_verification
+from builders import (
+    T0,
+    make_action,
+    make_analysis,
+    make_decision,
+    make_event,
+    make_evidence,
+    make_investigation,
+    make_verification,
+)
 from incidentlens.grafana.frames import Frame
 from incidentlens.grafana.queries import QueryContext, answer, read_query
 from incidentlens.model.clock import HOUR, MINUTE, SECOND
@@ -105,7 +114,9 @@ async def fill(store: PostgresStore) -> None:
         counts = [(POOL, "db", 1, 40), (POOL, "db", 0, 90), (PAY, "payment", 0, 7)]
         await tx.set_cursor("all", NOW - 12 * SECOND)
         await tx.set_cursor("gone", T0)
-        await tx.save_analysis("i2", T0 + 32 * MINUTE, make_analysis(source="model", details={"cost_usd": 0.0125}))
+        details = {"model": {"cost_usd": 0.0125}}
+        await tx.save_analysis("i2", T0 + 32 * MINUTE, make_analysis(source="model", details=details))
+        await tx.want_investigation(make_investigation("inv_1", "i2", updated_at=T0 + 32 * MINUTE, cost=0.0125))
         await tx.enqueue("loki", "i1:1", {"line": "an event"}, NOW - 90 * SECOND)
         await tx.add_counts(
             [

@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from builders import make_investigation
 from grafana_samples import EXAMPLES, HOSTILE, SINCE, UNTIL, ask, context_of, fill, sample_frames
 from incidentlens.grafana.frames import Frame, to_arrow, to_rows
 from incidentlens.grafana.queries import QUERY_TYPES, QueryError, answer, read_query
@@ -309,14 +310,11 @@ async def test_key_figures_can_be_counted_by_hand(filled: PostgresStore) -> None
     assert nothing["runbook_hit_rate"] is None
 
 
-async def test_the_cost_of_a_model_is_what_its_analyses_say_it_was(filled: PostgresStore) -> None:
-    from builders import make_analysis
-
+async def test_the_cost_of_a_model_is_that_of_every_call_whatever_became_of_it(filled: PostgresStore) -> None:
     async with filled.transaction("shop") as tx:
-        for cost in (0.25, 0.5):
-            analysis = make_analysis(source="model", details={"cost_usd": cost})
-            await tx.save_analysis("i1", SINCE + MINUTE, analysis)
-        await tx.save_analysis("i1", SINCE + MINUTE, make_analysis(source="model", details={"cost_usd": "free"}))
+        for number, (cost, state) in enumerate(((0.25, "done"), (0.5, "failed"))):
+            asked = {"cost": cost, "state": state, "why": "why", "updated_at": SINCE + MINUTE}
+            await tx.want_investigation(make_investigation(f"inv_a{number}", "i1", **asked))
     (frame,) = await ask(filled, {"queryType": "kpis"})
     assert to_rows(frame)[0]["model_cost"] == 0.75 + 0.0125  # that of `fill`
 

@@ -13,7 +13,7 @@ from .panels import SeriesCount, slot_of
 from .reading import Reader
 
 # A model's cost is that of the analysis it made, or stands with what it said beside the rules' own.
-_COST = "coalesce(body #> '{details,cost_usd}', body #> '{details,model,cost_usd}')"
+_COST = "(body #> '{details,model,cost_usd}')"
 _MINUTES = 2 * DAY  # of a longer time whole hours are read
 
 
