@@ -68,7 +68,7 @@ CHAINS = {
     "three exceptions in C#": (
         "Unhandled exception. System.InvalidOperationException: outer\n"
         " ---> System.Net.Http.HttpRequestException: Connection refused (db:5432)\n"
-        " ---> System.Net.Sockets.SocketException (111): Connection refused\n   at System.Net.Sockets.Socket.Connect()\n"
+        " ---> System.Net.Sockets.SocketException (111): Connection refused\n   at Socket.Connect()\n"
         "   --- End of inner exception stack trace ---\n   at Shop.Main() in /src/Program.cs:line 3",
         "System.Net.Sockets.SocketException (111): Connection refused",
     ),
