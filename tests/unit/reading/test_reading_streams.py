@@ -78,7 +78,7 @@ CHAINS = {
         "TypeError: x",
     ),
     "an error of Rust with causes": (
-        "Error: could not start\n\nCaused by:\n    0: cannot open config\n    1: No such file or directory (os error 2)",
+        "Error: could not start\n\nCaused by:\n    0: cannot open it\n    1: No such file or directory (os error 2)",
         "No such file or directory (os error 2)",
     ),
     "an uncaught error of PHP with a previous one": (
