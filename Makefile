@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 NODE_READY := plugin/node_modules/.ready
 NODE_OK := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 15) ? 0 : 1)' 2>/dev/null
 
-.PHONY: demo test test-plugin lint plugin proto dashboards env provisioning setup lock clean
+.PHONY: demo test test-plugin lint fuzz plugin proto dashboards env provisioning setup lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)
@@ -47,6 +47,14 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+# Every fuzz target for SECONDS; what breaks a promise is kept as .fuzz/crash-*.
+SECONDS ?= 60
+fuzz: $(READY)
+	@mkdir -p .fuzz && cd .fuzz && for target in reading structured signing causes logql patterns; do \
+	echo "fuzzing $$target for $(SECONDS) s"; \
+	../$(BIN)/python ../tests/fuzz/run.py $$target -max_total_time=$(SECONDS) >$$target.log 2>&1 \
+	|| { tail -n 25 $$target.log; exit 1; }; tail -n 1 $$target.log; done
 
 # The Python of proto/*.proto; a test checks that what is committed is what this makes.
 proto: $(READY)

@@ -26,10 +26,13 @@ def available() -> bool:
 
 def drain(lines: Sequence[str]) -> list[str]:
     """The group that Drain3 puts each line in, learning as it reads."""
+    import logging
+
     from drain3 import TemplateMiner
     from drain3.masking import MaskingInstruction
     from drain3.template_miner_config import TemplateMinerConfig
 
+    logging.getLogger("drain3").setLevel(logging.WARNING)  # it tells of every start
     config = TemplateMinerConfig()
     config.masking_instructions = [MaskingInstruction(f"{_BEFORE}{mask}{_AFTER}", name) for mask, name in MASKS]
     miner = TemplateMiner(config=config)

@@ -4,7 +4,7 @@ Masks find values by shape; names, hosts and other plain words need evidence fro
 
 - one slot: texts that are equal but for one word. Enough different words there make it a value. How many are enough
   (`needed`) falls with the number of words the texts share, and where punctuation introduces the slot.
-  A name of three or more dotted parts (a property, a package, a bundle) is hardly ever part of a sentence: few prove it.
+  A name of three or more dotted parts (a property, a package) is hardly ever part of a sentence: few prove it.
 - several slots: texts of one shape (equal but for their words) are split at the position with the fewest words until
   every position is either one word for all or has many (`SEVERAL`); half of the words must be shared.
 

@@ -68,7 +68,7 @@ CHAINS = {
     "three exceptions in C#": (
         "Unhandled exception. System.InvalidOperationException: outer\n"
         " ---> System.Net.Http.HttpRequestException: Connection refused (db:5432)\n"
-        " ---> System.Net.Sockets.SocketException (111): Connection refused\n   at System.Net.Sockets.Socket.Connect()\n"
+        " ---> System.Net.Sockets.SocketException (111): Connection refused\n   at Socket.Connect()\n"
         "   --- End of inner exception stack trace ---\n   at Shop.Main() in /src/Program.cs:line 3",
         "System.Net.Sockets.SocketException (111): Connection refused",
     ),
@@ -78,7 +78,7 @@ CHAINS = {
         "TypeError: x",
     ),
     "an error of Rust with causes": (
-        "Error: could not start\n\nCaused by:\n    0: cannot open config\n    1: No such file or directory (os error 2)",
+        "Error: could not start\n\nCaused by:\n    0: cannot open it\n    1: No such file or directory (os error 2)",
         "No such file or directory (os error 2)",
     ),
     "an uncaught error of PHP with a previous one": (

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from incidentlens.signatures import Catalogue
 from incidentlens.signatures.masks import fired, mask
+from unit.signatures.signature_events import make_events
 
 
 def masked(text: str) -> str:
@@ -89,3 +91,30 @@ def test_the_masks_that_fired_are_told_in_order() -> None:
 def test_a_megabyte_of_anything_is_masked_in_time() -> None:
     for hostile in ("a" * 1_000_000, "0 " * 500_000, "a=" * 500_000, "'\"" * 500_000, "[a," * 300_000, "-." * 500_000):
         assert masked(hostile) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Failed password for root from 10.0.0.1 port 22", "Failed password for <*> from <*> port <*>"),
+        ("Failed password for invalid user bob from 10.0.0.1", "Failed password for invalid user <*> from <*>"),
+        ("Invalid user input", "Invalid user input"),
+        ("authentication failures for admin [preauth]", "authentication failures for <*> [preauth]"),
+        ("value is (null) now", "value is <*> now"),
+        ("Fan speeds ( 3552 **** 3515 )", "Fan speeds ( <*> )"),
+        ("pulled registry.example/team/app ok", "pulled <*> ok"),
+        ("started com.example.mail/.MailService", "started <*>"),
+    ],
+)
+def test_users_missing_values_and_dotted_paths_are_values(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+def test_three_dotted_names_in_one_place_are_a_value_and_three_plain_words_are_not() -> None:
+    names = ["com.example.sync", "com.example.mail", "org.example.backup.daily"]
+    dotted = Catalogue().sign(make_events([f"{name}: the job was told to run" for name in names]))
+    assert dotted["signature"].n_unique() == 1
+    plain = Catalogue().sign(
+        make_events([f"{name}: the job was told to run now" for name in ("sync", "mail", "daily")])
+    )
+    assert plain["signature"].n_unique() == 3

@@ -47,8 +47,8 @@ _KINDS: tuple[tuple[int, str], ...] = (
         CAUSE,
         r"^\s*(?:Caused by|Suppressed|Wrapped by|Cause)\b.*|^\s*nested exception is|^During handling of the above"
         r"|^The above exception was"
-        r"|^\s*(?:Current )?[Ss]tack ?trace:|^Node\.js v[0-9]|^Next \S|^\s*\[cause\]|^\s*thrown in |^note: [A-Zr]|^\s*\[errors\]"
-        r"|^\s*---> ",
+        r"|^\s*(?:Current )?[Ss]tack ?trace:|^Node\.js v[0-9]|^Next \S|^\s*\[cause\]|^\s*thrown in |^note: [A-Zr]"
+        r"|^\s*\[errors\]|^\s*---> ",
     ),
     (
         HEAD,
