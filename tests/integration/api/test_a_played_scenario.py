@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import httpx
+import yaml
 
 from api_app import NOW, Api
+from incidentlens.evals.capture import capture
+from incidentlens.pipeline.backtest import backtest_project
+from incidentlens.policy.backtest import changed_policy
 from played_scenario import play
 
 
@@ -21,3 +25,27 @@ async def test_a_played_failure_is_told_on_its_page(open_api: Api, local: httpx.
     assert (await local.get("/api/open_alerts")).json() == []
     assert (await local.get(f"/api/incidents/{told['id']}/report")).text.startswith("# ")
     assert (await local.get("/signatures?q=pool")).text.count("sig-what") >= 1
+
+
+async def test_a_played_past_is_decided_again_as_it_was_and_otherwise_under_another_policy(
+    open_api: Api, local: httpx.AsyncClient
+) -> None:
+    shop = open_api.loaded.projects["shop"]
+    end = await play(open_api.store, shop, "db_cascade", NOW)
+    queries = open_api.store.queries
+    same = await backtest_project(queries, "shop", shop.policy, since=0)
+    assert same.decisions > 0
+    assert (same.skipped, same.differences) == (0, ())
+    again = await backtest_project(queries, "shop", shop.policy, since=0, runbooks=shop.runbooks)
+    assert again.differences == ()
+    quiet = await backtest_project(queries, "shop", changed_policy(shop.policy, ["min_count=100000"]), since=0)
+    assert quiet.told_before > quiet.told_after == 0
+    assert quiet.counts["not_sent"] == quiet.told_before
+    told = next(one for one in quiet.differences if "not_sent" in one.changes)
+    said = {"verdict": "right_cause"}
+    assert (await local.post(f"/api/incidents/{told.incident_id}/feedback", json=said)).status_code == 201
+    detail = await queries.incident_detail("shop", told.incident_id)
+    assert detail is not None
+    open_api.clock.set(end)
+    text = capture(detail.incident, detail.feedback, detail.evidence)
+    assert yaml.safe_load(text)["cases"][0]["expect"]["causes"][0]["service"] == detail.incident.service
