@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 import httpx
+import yaml
 
 from api_app import NOW, Api
 from grafana_samples import ask
+from incidentlens.evals.capture import capture
 from incidentlens.grafana.frames import to_rows
+from incidentlens.pipeline.backtest import backtest_project
+from incidentlens.policy.backtest import changed_policy
 from played_scenario import play
 
 
@@ -48,3 +52,27 @@ async def test_the_page_and_the_node_graph_tell_the_same_chain(open_api: Api, lo
     assert len(chain) > 2
     assert shown == [(step.role, step.service) for step in chain]
     assert sorted(drawn) == sorted((step.role, step.service, ", ".join(step.evidence[:5])) for step in chain)
+
+
+async def test_a_played_past_is_decided_again_as_it_was_and_otherwise_under_another_policy(
+    open_api: Api, local: httpx.AsyncClient
+) -> None:
+    shop = open_api.loaded.projects["shop"]
+    end = await play(open_api.store, shop, "db_cascade", NOW)
+    queries = open_api.store.queries
+    same = await backtest_project(queries, "shop", shop.policy, since=0)
+    assert same.decisions > 0
+    assert (same.skipped, same.differences) == (0, ())
+    again = await backtest_project(queries, "shop", shop.policy, since=0, runbooks=shop.runbooks)
+    assert again.differences == ()
+    quiet = await backtest_project(queries, "shop", changed_policy(shop.policy, ["min_count=100000"]), since=0)
+    assert quiet.told_before > quiet.told_after == 0
+    assert quiet.counts["not_sent"] == quiet.told_before
+    told = next(one for one in quiet.differences if "not_sent" in one.changes)
+    said = {"verdict": "right_cause"}
+    assert (await local.post(f"/api/incidents/{told.incident_id}/feedback", json=said)).status_code == 201
+    detail = await queries.incident_detail("shop", told.incident_id)
+    assert detail is not None
+    open_api.clock.set(end)
+    text = capture(detail.incident, detail.feedback, detail.evidence)
+    assert yaml.safe_load(text)["cases"][0]["expect"]["causes"][0]["service"] == detail.incident.service
