@@ -154,11 +154,13 @@ def load_file(path: Path, expected: type[ExpectT]) -> list[Case[ExpectT]]:
     whole = create_model(
         "CaseFile",
         __base__=Value,
-        cases=(tuple[one, ...], Field(min_length=1)),  # type: ignore[valid-type]
+        cases=(tuple[one, ...], ...),  # type: ignore[valid-type]
         healthy=(Mapping[str, tuple[Entry, ...]], Field(default_factory=dict)),
     )
     document = read(path)
     file: Any = document.validate(whole)
+    if not file.cases:
+        raise document.error(("cases",), "must not be empty")
     names: dict[str, int] = {}
     cases = []
     for number, case in enumerate(file.cases):
