@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from incidentlens.detection.groups import OWN, check
 from incidentlens.model.signatures import SignatureRules
 from incidentlens.model.terms import Disposition
 from incidentlens.policy.model import Policy
@@ -136,6 +137,18 @@ class RulerConfig(Section):
     groups: int = Field(default=70, ge=1, le=10_000)  # Loki's ruler_max_rule_groups_per_tenant
 
 
+class AnomaliesConfig(Section):
+    """The detector that `incidentlens anomalies --config` uses; `eval anomalies --promote` writes it."""
+
+    detector: str = OWN
+    parameters: dict[str, float | int | str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_known(self) -> AnomaliesConfig:
+        check(self.detector, self.parameters)
+        return self
+
+
 class ProjectConfig(Section):
     """A tenant: what is read, how often, what matters in it, and who may see it."""
 
@@ -161,6 +174,7 @@ class ProjectConfig(Section):
     max_records_per_tick: int = Field(default=500_000, ge=1000)
     tokens: tuple[TokenConfig, ...] = ()
     ruler: RulerConfig = RulerConfig()
+    anomalies: AnomaliesConfig = AnomaliesConfig()
     grafana: WrittenGrafanaConfig | None = None  # where it differs from publish.grafana
 
     @field_validator("queries")

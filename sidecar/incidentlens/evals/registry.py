@@ -7,7 +7,9 @@ from importlib import import_module
 from .section import Context, Section
 
 # name -> the module whose `evaluate(context)` gives its section
-EVALUATIONS: dict[str, str] = {}
+EVALUATIONS: dict[str, str] = {
+    "anomalies": "incidentlens.evals.anomalies",
+}
 
 
 def evaluate(name: str, context: Context) -> Section:
