@@ -17,9 +17,10 @@ _PEERS = ("count-vector", "isolation-forest", "local-outlier-factor", "one-class
 _TEXT = """
 A group is anomalous where something came that hardly ever comes, where something is missing that always comes, or where
 its counts or its order are new (docs/detection.md). **As it reads**: the file alone, nothing said of any block.
-**Trained**: a history without its anomalous blocks. **Mixed history**: with them, as in a log nobody has labelled. Where
-the set has no blocks of its own to learn from, each fifth is scored by the other four. Peers get the same count vectors
-in the same run, with the settings they come with; `incidentlens eval anomalies --detector NAME --sweep` tries others.
+**Trained**: a history without its anomalous blocks. **Mixed history**: with them, as in a log nobody has labelled.
+Where the set has no blocks of its own to learn from, each fifth is scored by the other four. Peers get the same count
+vectors in the same run, with the settings they come with; `incidentlens eval anomalies --detector NAME --sweep` tries
+others.
 """
 
 

@@ -93,7 +93,7 @@ def test_groups_of_a_healthy_day_are_hardly_ever_called_anomalous(tmp_path):
 
 def test_what_a_group_lacks_is_not_held_against_it_while_it_may_still_come(tmp_path):
     collector = Collector(GROUP_BY)
-    lines, bad = orders(3000, 5, faulty=0)
+    lines, _ = orders(3000, 5, faulty=0)
     cut = lines[: len(lines) // 2]
     part, meaning = collector.final(read(tmp_path, collector, cut))
     unfinished = {name for name in part.names if f"order completed order={name}" not in set(cut)}

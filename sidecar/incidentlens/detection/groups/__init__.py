@@ -1,4 +1,4 @@
-"""Groups of records (blocks, sessions, traces) against what groups usually look like. docs/detection.md has the method."""
+"""Groups of records (blocks, sessions, traces) against what groups usually look like. See docs/detection.md."""
 
 from .collect import Collector, GroupError, Part, Signature, read_part, subset
 from .compare import DEFAULTS, OWN, DetectorError, check, detect, grid

@@ -75,7 +75,10 @@ def detect(
     except ValueError as error:
         raise DetectorError(f"{name} cannot work with {dict(chosen)}: {error}") from None
     by_vector = dict(zip(distinct, scores.tolist(), strict=True))
-    return [Verdict(group, by_vector[vector], by_vector[vector] > limit, ()) for group, vector in zip(part.names, own)]
+    return [
+        Verdict(group, by_vector[vector], by_vector[vector] > limit, ())
+        for group, vector in zip(part.names, own, strict=True)
+    ]
 
 
 def check(name: str, parameters: Parameters) -> None:
@@ -98,7 +101,7 @@ def grid(name: str) -> list[dict[str, float | int | str]]:
 
 
 def _count_vector(names: list[str], own: pl.Series, past: pl.Series, at_least: int, *, learnt: bool) -> list[Verdict]:
-    """A vector of counts that fewer than `at_least` groups of the history have; learning as it reads: besides itself."""
+    """A vector of counts that fewer than `at_least` groups have: of the history or, as it reads, besides itself."""
     seen = dict(past.value_counts().iter_rows())
     found = []
     for group, vector in zip(names, own, strict=True):
