@@ -158,6 +158,8 @@ class Detector:
         key.template = row.template
         key.last_seen = max(key.last_seen, row.last)
         _add_to_window(key.window, bucket, row.records, row.first)
+        if key.weight > 0:
+            key.season.add(bucket, row.records)
         harmless = key.weight == 0
         service.add(bucket, 0 if harmless else row.records, row.records if harmless else 0, row.last)
         if clock.at - bucket > self._settings.window:
@@ -222,7 +224,12 @@ class Detector:
             baseline_per_minute=round(span.expected, 4) if self._judge.base_at() > service.since else 0.0,
             rate_per_minute=round(span.peak, 4),
             score=round(key.weight * math.log1p(span.ratio) * criticality, 4),
-            parts=ScoreParts(severity_weight=key.weight, spike_ratio=round(span.ratio, 4), criticality=criticality),
+            parts=ScoreParts(
+                severity_weight=key.weight,
+                spike_ratio=round(span.ratio, 4),
+                criticality=criticality,
+                baseline=span.baseline,
+            ),
             why=f"{span.why}; {span.count} so far" if span.count > 1 else span.why,
             suppressed=suppression(
                 context, key.service, key.signature, span.onset, key.weight, int(service.since * MINUTE)
