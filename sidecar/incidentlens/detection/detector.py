@@ -29,6 +29,8 @@ from .mentions import Names
 from .sequences import WEIGHT as SEQUENCE_WEIGHT
 from .sequences import Missing, Sequences, Step
 from .settings import DetectionContext, DetectionSettings
+from .shares import WEIGHT as SHARE_WEIGHT
+from .shares import Share, Shares
 from .silence import WEIGHT as SILENCE_WEIGHT
 from .silence import Silences
 from .steps import Row, minute_counts, steps
@@ -46,6 +48,7 @@ class Detector:
         self._memory = Memory(state, settings.max_keys)
         self._sequences = Sequences(state, settings)
         self._latencies = Latencies(state, settings)
+        self._shares = Shares(state, settings)
         self._judge = Judge(settings, self._memory)
         self._silences = Silences(state, settings, self._memory, self._judge)
         self._half_life = settings.half_life / MINUTE
@@ -56,7 +59,7 @@ class Detector:
     @property
     def dropped(self) -> int:
         """(service, signature) pairs forgotten because of `max_keys`, ever, and steps of traces that found no room."""
-        return self._memory.clock.dropped + self._sequences.dropped + self._latencies.dropped
+        return self._memory.clock.dropped + self._sequences.dropped + self._latencies.dropped + self._shares.dropped
 
     @property
     def observed_minutes(self) -> float:
@@ -83,6 +86,7 @@ class Detector:
             service.window.clear()
         self._sequences.learn(signed)
         self._latencies.learn(signed)
+        self._shares.learn(signed)
         clock.base = clock.minutes
         clock.learned = True
         clock.loose = True
@@ -118,6 +122,8 @@ class Detector:
         problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
         slow = self._latencies.observe(signed, learned=clock.learned)
         problems.extend(self._slow(signed, found, context) for found in slow)
+        named = {key.service for key, _ in touched.values()} | alerted
+        problems.extend(self._failing_more(signed, share, context) for share in self._shares.observe(signed, named))
         problems.extend(self._silent(signed, wrote.values(), context))
         problems.extend(self._alert_problems(context, now))
         return sorted(problems, key=lambda problem: (problem.onset, problem.id))
@@ -128,7 +134,11 @@ class Detector:
 
     def changed_state(self) -> dict[str, bytes]:
         """State that changed since the last call of this; an empty value: forget the key."""
-        return self._memory.changed() | self._sequences.changed() | self._latencies.changed() | self._silences.changed()
+        stages = (self._sequences, self._latencies, self._shares, self._silences)
+        out = self._memory.changed()
+        for stage in stages:
+            out |= stage.changed()
+        return out
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
@@ -232,7 +242,13 @@ class Detector:
             ),
             why=f"{span.why}; {span.count} so far" if span.count > 1 else span.why,
             suppressed=suppression(
-                context, key.service, key.signature, span.onset, key.weight, int(service.since * MINUTE)
+                context,
+                ProblemKind(span.kind),
+                key.service,
+                key.signature,
+                span.onset,
+                key.weight,
+                int(service.since * MINUTE),
             ),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
@@ -251,6 +267,13 @@ class Detector:
         rows = self._latencies.records_of(signed, slow)
         return self._by_rows(slow.pace, slow.span, rows, LATENCY_WEIGHT, slow.span.why, context)
 
+    def _failing_more(self, signed: pl.DataFrame, share: Share, context: DetectionContext) -> Problem:
+        """A service of which more fails, without one signature to name."""
+        assert share.span is not None
+        rows = self._shares.records_of(signed, share)
+        why = f"{share.span.why} ({probability(share.span.p)})"
+        return self._by_rows(share, share.span, rows, SHARE_WEIGHT, why, context)
+
     def _silent(self, signed: pl.DataFrame, wrote: Iterable[Key], context: DetectionContext) -> Iterator[Problem]:
         """Steady signatures that stopped, while the project still writes."""
         for key in [key for key in wrote if self._silences.wants(key)]:
@@ -264,7 +287,7 @@ class Detector:
 
     def _by_rows(
         self,
-        what: Step | Pace | Key,
+        what: Step | Pace | Key | Share,
         span: Span,
         rows: pl.DataFrame,
         weight: float,
@@ -291,9 +314,11 @@ class Detector:
             baseline_per_minute=0,
             rate_per_minute=0,
             score=round(weight * math.log1p(ratio) * criticality, 4),
-            parts=ScoreParts(severity_weight=weight, spike_ratio=round(ratio, 4), criticality=criticality),
+            parts=ScoreParts(
+                severity_weight=weight, spike_ratio=round(ratio, 4), criticality=criticality, baseline=span.baseline
+            ),
             why=why,
-            suppressed=suppression(context, what.service, what.signature, span.onset, weight, 0),
+            suppressed=suppression(context, ProblemKind(span.kind), what.service, what.signature, span.onset, weight),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
         )
@@ -332,7 +357,9 @@ class Detector:
                 score=round(weight * math.log1p(3) * criticality, 4),
                 parts=ScoreParts(severity_weight=weight, spike_ratio=3.0, criticality=criticality),
                 why=f"alert {alert.name} fires: {text}",
-                suppressed=suppression(context, service, f"alert:{alert.name}", alert.starts_at, weight, 0),
+                suppressed=suppression(
+                    context, ProblemKind.ALERT, service, f"alert:{alert.name}", alert.starts_at, weight
+                ),
                 mentions=tuple(names.find(text, service)),
             )
 

@@ -19,7 +19,6 @@ from incidentlens.model.incidents import Sample
 
 from .seasons import Season
 
-
 _KEY_FIELDS = 17
 _SPAN_HEAD = 10  # of a span as it is written now, before its samples
 
@@ -183,8 +182,8 @@ class Key:
 
     @classmethod
     def decode(cls, data: bytes) -> Key:
-        *head, window, span, season = _with_season(orjson.loads(data))
-        key = cls(*head, window)
+        *head, span, season = _with_season(orjson.loads(data))
+        key = cls(*head)
         key.span = Span.decode(span) if span else None
         if season:
             key.season = Season.decode(season)

@@ -2,8 +2,8 @@
 
 For each failing signature the hours in which it came are remembered, by hour of day on weekdays and weekends, with how
 many records and the busiest minute of each; hours in which it did not come cost nothing. Compared with are the medians
-over the same weekday, where three weeks of it were watched, or over the same kind of day, where three days were. Medians,
-so that one outage does not become the norm. Hours are UTC.
+over the same weekday, where three weeks of it were watched, or over the same kind of day, where three days were.
+Medians, so that one outage does not become the norm. Hours are UTC.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from incidentlens.model.clock import HOUR
 from incidentlens.model.incidents import Suppression
+from incidentlens.model.terms import ProblemKind
 from incidentlens.model.times import utc
 
 from .settings import DetectionContext
@@ -12,15 +13,22 @@ _HISTORY_FOR_GRACE = HOUR  # a project must have been watched this long before o
 
 
 def suppression(
-    context: DetectionContext, service: str, signature: str, onset: int, weight: float, history_before: int
+    context: DetectionContext,
+    kind: ProblemKind,
+    service: str,
+    signature: str,
+    onset: int,
+    weight: float,
+    history_before: int = 0,
 ) -> Suppression | None:
-    """The reason to hold back a problem that began at `onset` (ns), or None.
+    """The reason to hold back a problem of a kind that began at `onset` (ns), or None.
 
     `history_before` (ns): how long the project had been watched when the service was first seen. Where everything is
     new, nothing is: without an hour of it no service gets a grace period. A fatal line gets none either.
     """
     for window in context.maintenance:
-        if window.starts_at <= onset < window.ends_at and (not window.services or service in window.services):
+        expected = (not window.services or service in window.services) and (not window.kinds or kind in window.kinds)
+        if expected and window.starts_at <= onset < window.ends_at:
             reason = f": {window.reason}" if window.reason else ""
             return Suppression(reason="maintenance", detail=f"maintenance until {utc(window.ends_at)}{reason}")
     for deploy in context.deploys:
