@@ -137,6 +137,14 @@ class RulerConfig(Section):
     groups: int = Field(default=70, ge=1, le=10_000)  # Loki's ruler_max_rule_groups_per_tenant
 
 
+class DeployQueryConfig(Section):
+    """A LogQL query whose lines each tell of a deploy: of the service of their stream, unless `service` is given."""
+
+    logql: str = Field(min_length=2)
+    service: str | None = Field(default=None, min_length=1, max_length=300)
+    planned: Duration | None = Field(default=None, gt=0)  # problems of the service are expected for so long
+
+
 class AnomaliesConfig(Section):
     """The detector that `incidentlens anomalies --config` uses; `eval anomalies --promote` writes it."""
 
@@ -174,6 +182,7 @@ class ProjectConfig(Section):
     max_records_per_tick: int = Field(default=500_000, ge=1000)
     tokens: tuple[TokenConfig, ...] = ()
     ruler: RulerConfig = RulerConfig()
+    deploys: tuple[DeployQueryConfig, ...] = Field(default=(), max_length=20)
     anomalies: AnomaliesConfig = AnomaliesConfig()
     grafana: WrittenGrafanaConfig | None = None  # where it differs from publish.grafana
 

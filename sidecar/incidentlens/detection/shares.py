@@ -243,14 +243,17 @@ class Shares:
         said = {one["signature"]: one for one in row["said"]}
         commonest = max(said, key=lambda name: (counts.get(name, 0), name))
         share.signature, share.template, share.level = commonest, said[commonest]["template"], said[commonest]["level"]
-        rises = [entry for entry in share.window if entry[2] > 1.5 * share.usual * entry[1]]
-        onset = rises[0][3] if rises and rises[0][3] is not None else row["first"]
         usual, now = share.usual, failing / records
+        above = (usual + now) / 2
+        start = len(share.window) - 1
+        while start > 0 and share.window[start - 1][2] > above * share.window[start - 1][1]:
+            start -= 1
+        rises = share.window[start:]
         share.span = Span(
             kind=ProblemKind.ERROR_SHARE.value,
-            onset=onset,
+            onset=rises[0][3] or row["first"],
             last=row["last"],
-            count=sum(entry[2] for entry in rises) or row["failing"],
+            count=sum(entry[2] for entry in rises),
             expected=usual,
             ratio=now / usual,
             p=p,

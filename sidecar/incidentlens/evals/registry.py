@@ -9,6 +9,7 @@ from .section import Context, Section
 # name -> the module whose `evaluate(context)` gives its section
 EVALUATIONS: dict[str, str] = {
     "anomalies": "incidentlens.evals.anomalies",
+    "suppression-bgl": "incidentlens.evals.bgl",
 }
 
 

@@ -18,7 +18,7 @@ from incidentlens.detection import DetectionContext, DetectionSettings, Detector
 from incidentlens.incidents import GroupingSettings, group
 from incidentlens.intake.reading import EventReader
 from incidentlens.model.clock import HOUR, MINUTE, SECOND, Clock
-from incidentlens.model.decisions import Alert, Verification
+from incidentlens.model.decisions import Alert, Deploy, Verification
 from incidentlens.model.incidents import Problem
 from incidentlens.model.records import record_id
 from incidentlens.model.signatures import SignatureCount
@@ -58,6 +58,7 @@ class Intake:
     until: int
     cursors: Mapping[str, int] = field(default_factory=dict)
     alerts: Sequence[Alert] = ()
+    deploys: Sequence[Deploy] = ()
     # Where the queries stood when the lines were read: a tick that finds them elsewhere takes in nothing.
     since: Mapping[str, int] = field(default_factory=dict)
     whole: bool = True  # the overlap was read too, so an event at the end may wait for the rest of its lines
@@ -239,6 +240,8 @@ class Engine:
         now = intake.until
         await self._save_services(tx, memory, signed)
         await self._save_alerts(tx, intake.alerts, now)
+        for deploy in intake.deploys:
+            await tx.add_deploy(deploy)
         situation = await self._situation(tx, memory, now)
         report.records = signed.height
         problems = memory.detector.observe(signed, now, self._context(memory, situation, signed))

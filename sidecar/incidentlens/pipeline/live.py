@@ -29,6 +29,7 @@ from incidentlens.model.times import utc
 from incidentlens.store.base import Store, StoreError
 
 from . import metrics
+from .deploys import Announced
 from .engine import APART, LEARNT, Engine, Intake, Position
 from .report import TickReport
 
@@ -74,6 +75,7 @@ class ProjectRunner:
         self._clock = clock
         self._client = client or LokiClient(project.loki)
         self.engine = Engine(project, store, clock)
+        self._announced = Announced()
         self._turn = asyncio.Lock()
         self._next: Project | None = None
         self._running: asyncio.Task[None] | None = None
@@ -173,9 +175,10 @@ class ProjectRunner:
             frames.extend(read)
             spans[query.name] = Span(span.start, reached, reached, max(0, now - config.delay - reached))
         alerts = await self._metric_alerts(now, problems)
+        deploys = await self._announced.read(self.project, self._client, now, problems)
         catching_up = any(span.catching_up for span in spans.values())
         stale = False
-        if spans or alerts or alerted or not problems:
+        if spans or alerts or deploys or alerted or not problems:
             until = min((span.end for span in spans.values()), default=now - config.delay)
             intake = Intake(
                 lines=pl.concat(frames) if frames else empty(LINES),
@@ -184,6 +187,7 @@ class ProjectRunner:
                 since=position.cursors,
                 whole=whole,
                 alerts=alerts,
+                deploys=deploys,
                 counts={} if catching_up else await self._watched_counts(now, problems),
             )
             report = await self.engine.tick(intake)

@@ -78,7 +78,7 @@ def test_the_share_survives_a_restart_between_ticks(learnt, make_signed):
         part = [row for row in rows if start <= row["at"] < start + 10]
         kinds |= {problem.kind for problem in detector.observe(make_signed(part), START + (start + 10) * SECOND)}
         state |= detector.changed_state()
-    assert kinds == {ProblemKind.ERROR_SHARE}
+    assert ProblemKind.ERROR_SHARE in kinds
 
 
 @pytest.mark.parametrize("lines", [100, 20_000])
