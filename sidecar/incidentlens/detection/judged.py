@@ -35,7 +35,7 @@ class Judged:
     _words: dict[str, list[float]] | None = None  # word: templates that were noise, and that were acted on
 
     def learn(self, template: str, *, acted: bool) -> None:
-        """Somebody acted on a record of the template, or called it noise. Beyond 20,000 templates no new one is kept."""
+        """Somebody acted on a record of the template, or called it noise. At most 20,000 templates are kept."""
         if template in self._said or len(self._said) < _MAX_TEMPLATES:
             self._said.setdefault(template, [0, 0])[acted] += 1
             self._words = None
@@ -56,9 +56,10 @@ class Judged:
         acted_all = len(self._said) - noise_all + 1.5
         odds = math.log(noise_all / acted_all)
         weights = {
-            word: math.log((words[word][0] + 0.5) / (noise_all + 1)) - math.log((words[word][1] + 0.5) / (acted_all + 1))
+            word: math.log((noise + 0.5) / (noise_all + 1)) - math.log((acted + 0.5) / (acted_all + 1))
             for word in known_words
-        }  # fmt: skip
+            for noise, acted in [words[word]]
+        }
         odds += sum(weights.values())
         probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
         telling = sorted(weights, key=lambda word: -abs(weights[word]))[:3]
