@@ -247,6 +247,7 @@ class Detector:
                 key.service,
                 key.signature,
                 span.onset,
+                span.last,
                 key.weight,
                 int(service.since * MINUTE),
             ),
@@ -318,7 +319,9 @@ class Detector:
                 severity_weight=weight, spike_ratio=round(ratio, 4), criticality=criticality, baseline=span.baseline
             ),
             why=why,
-            suppressed=suppression(context, ProblemKind(span.kind), what.service, what.signature, span.onset, weight),
+            suppressed=suppression(
+                context, ProblemKind(span.kind), what.service, what.signature, span.onset, span.last, weight
+            ),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
         )
@@ -358,7 +361,7 @@ class Detector:
                 parts=ScoreParts(severity_weight=weight, spike_ratio=3.0, criticality=criticality),
                 why=f"alert {alert.name} fires: {text}",
                 suppressed=suppression(
-                    context, ProblemKind.ALERT, service, f"alert:{alert.name}", alert.starts_at, weight
+                    context, ProblemKind.ALERT, service, f"alert:{alert.name}", alert.starts_at, now, weight
                 ),
                 mentions=tuple(names.find(text, service)),
             )

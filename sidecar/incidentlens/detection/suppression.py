@@ -18,10 +18,13 @@ def suppression(
     service: str,
     signature: str,
     onset: int,
+    last: int,
     weight: float,
     history_before: int = 0,
 ) -> Suppression | None:
-    """The reason to hold back a problem of a kind that began at `onset` (ns), or None.
+    """The reason to hold back a problem of a kind that began at `onset` and went on to `last` (ns), or None.
+
+    What goes on when a deploy or a grace period is over is held back no longer.
 
     `history_before` (ns): how long the project had been watched when the service was first seen. Where everything is
     new, nothing is: without an hour of it no service gets a grace period. A fatal line gets none either.
@@ -34,7 +37,7 @@ def suppression(
     for deploy in context.deploys:
         if deploy.service == service:
             until = deploy.planned_until if deploy.planned_until is not None else deploy.at + context.deploy_grace
-            if deploy.planned_until is not None and deploy.at <= onset < until and weight < 4:
+            if deploy.planned_until is not None and deploy.at <= onset and last < until and weight < 4:
                 return Suppression(reason="deploy", detail=f"planned deploy {deploy.version} until {utc(until)}")
     if signature in context.noise:
         return Suppression(reason="noise", detail="a noise rule of the project names this signature")
@@ -43,6 +46,6 @@ def suppression(
     first_seen = context.service_first_seen.get(service)
     if first_seen is not None and weight < 4 and history_before >= _HISTORY_FOR_GRACE:
         until = first_seen + context.new_service_grace
-        if onset < until:
+        if last < until:
             return Suppression(reason="grace", detail=f"{service} is new: grace until {utc(until)}")
     return None

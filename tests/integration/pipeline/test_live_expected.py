@@ -14,8 +14,8 @@ from running import FAILURE, NAME, T0, Running, lines, make_project
 LATER = T0 + 5 * MINUTE
 
 
-def running(**project):
-    made = Running(MemoryStore(), project=replace(make_project(), **project))
+def running(policy=None, **project):
+    made = Running(MemoryStore(), project=replace(make_project(policy=policy), **project))
     made.loki.add({"app": "pay"}, lines(T0, 1800, 2))
     made.loki.add({"app": "web"}, lines(T0, 1800, 2))
     return made
@@ -31,7 +31,7 @@ async def suppressed(run):
 
 async def test_a_line_that_a_deploys_query_finds_is_a_planned_deploy_and_what_lasts_longer_is_told():
     query = DeployQuery('{app="ci"} |= "deployed"', "pay", 5 * MINUTE)
-    run = running(deploys=(query,))
+    run = running({"suppress": {"never_severity": "critical"}}, deploys=(query,))
     run.loki.add({"app": "ci"}, [(LATER - 10 * SECOND, "deployed pay v2"), (LATER - 9 * SECOND, "built pay v3")])
     run.loki.add({"app": "pay"}, lines(LATER, 900, 1, FAILURE))
     await run.run(8 * 60)
