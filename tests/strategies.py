@@ -64,7 +64,7 @@ problems = st.builds(
     Problem, id=names, project=st.just(PROJECT), service=texts, signature=texts, template=texts, level=levels,
     kind=st.sampled_from(ProblemKind), onset=times, last_seen=times, count=counts, baseline_per_minute=rates,
     rate_per_minute=rates, score=rates,
-    parts=st.builds(ScoreParts, severity_weight=rates, spike_ratio=rates, criticality=rates), why=texts,
+    parts=st.builds(ScoreParts, severity_weight=rates, spike_ratio=rates, criticality=rates, baseline=texts), why=texts,
     suppressed=st.none() | suppressions, samples=tuples_of(samples), trace_ids=tuples_of(texts),
     mentions=tuples_of(texts),
 )  # fmt: skip

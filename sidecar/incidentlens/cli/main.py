@@ -46,6 +46,7 @@ def _options(
 def _register() -> None:
     """Each module adds its own commands."""
     from . import (
+        anomalies,
         bench,
         check,
         demo,
@@ -73,6 +74,7 @@ def _register() -> None:
         replay,
         read,
         signatures,
+        anomalies,
         scenario,
         local_loki,
         runbooks,

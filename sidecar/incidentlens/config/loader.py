@@ -45,6 +45,15 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class DeployQuery:
+    """A log query whose lines are deploys; `planned` (ns): how long problems of the service are expected."""
+
+    logql: str
+    service: str | None
+    planned: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A token, kept as its SHA-256 only."""
 
@@ -74,6 +83,7 @@ class Project:
     loki_events: bool = False  # push incident events to Loki
     grafana: GrafanaSettings | None = None  # where its incidents are drawn
     model: LanguageModel | None = None  # that may look at what no runbook settles
+    deploys: tuple[DeployQuery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +178,9 @@ def _project(
             problems.extend(error.problems)
         else:
             queries.append(checked)
+    for index, told in enumerate(project.deploys):
+        if wrong := _wrong_with(told.logql):
+            problems.extend(document.error((*place, "deploys", index, "logql"), wrong).problems)
     policy = _file_or_value(project.policy, Policy, base, files, problems)
     rules = _file_or_value(project.signature_rules, SignatureRules, base, files, problems)
     folders = [base / folder for folder in project.runbooks]
@@ -218,7 +231,16 @@ def _project(
         loki_events=config.publish.loki_events,
         grafana=grafana,
         model=model,
+        deploys=tuple(DeployQuery(told.logql, told.service, told.planned) for told in project.deploys),
     )
+
+
+def _wrong_with(log_query: str) -> str:
+    """What is wrong with a query whose lines are wanted; "" where nothing is."""
+    error = logql.check(log_query)
+    if error is not None:
+        return str(error)
+    return "is a metric query; lines that tell of deploys are wanted" if logql.is_metric(log_query) else ""
 
 
 def _query(query: QueryConfig) -> Query | str:

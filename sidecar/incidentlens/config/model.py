@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from incidentlens.detection.groups import OWN, check
 from incidentlens.model.signatures import SignatureRules
 from incidentlens.model.terms import Disposition
 from incidentlens.policy.model import Policy
@@ -130,6 +131,26 @@ class RulerConfig(Section):
     groups: int = Field(default=70, ge=1, le=10_000)  # Loki's ruler_max_rule_groups_per_tenant
 
 
+class DeployQueryConfig(Section):
+    """A LogQL query whose lines each tell of a deploy: of the service of their stream, unless `service` is given."""
+
+    logql: str = Field(min_length=2)
+    service: str | None = Field(default=None, min_length=1, max_length=300)
+    planned: Duration | None = Field(default=None, gt=0)  # problems of the service are expected for so long
+
+
+class AnomaliesConfig(Section):
+    """The detector that `incidentlens anomalies --config` uses; `eval anomalies --promote` writes it."""
+
+    detector: str = OWN
+    parameters: dict[str, float | int | str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_known(self) -> AnomaliesConfig:
+        check(self.detector, self.parameters)
+        return self
+
+
 class ProjectConfig(Section):
     """A tenant: what is read, how often, what matters in it, and who may see it."""
 
@@ -155,6 +176,8 @@ class ProjectConfig(Section):
     max_records_per_tick: int = Field(default=500_000, ge=1000)
     tokens: tuple[TokenConfig, ...] = ()
     ruler: RulerConfig = RulerConfig()
+    deploys: tuple[DeployQueryConfig, ...] = Field(default=(), max_length=20)
+    anomalies: AnomaliesConfig = AnomaliesConfig()
     grafana: WrittenGrafanaConfig | None = None  # where it differs from publish.grafana
     model: LanguageModelConfig | None = None  # where it differs from the top level's
 

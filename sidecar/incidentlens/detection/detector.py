@@ -30,6 +30,8 @@ from .mentions import Names
 from .sequences import WEIGHT as SEQUENCE_WEIGHT
 from .sequences import Missing, Sequences, Step
 from .settings import DetectionContext, DetectionSettings
+from .shares import WEIGHT as SHARE_WEIGHT
+from .shares import Share, Shares
 from .silence import WEIGHT as SILENCE_WEIGHT
 from .silence import Silences
 from .steps import Row, minute_counts, steps
@@ -49,6 +51,7 @@ class Detector:
         self._memory = Memory(state, settings.max_keys)
         self._sequences = Sequences(state, settings)
         self._latencies = Latencies(state, settings)
+        self._shares = Shares(state, settings)
         self._judge = Judge(settings, self._memory)
         self._calls = Calls(state)
         self._silences = Silences(state, settings, self._memory, self._judge)
@@ -60,7 +63,7 @@ class Detector:
     @property
     def dropped(self) -> int:
         """(service, signature) pairs forgotten because of `max_keys`, ever, and steps of traces that found no room."""
-        return self._memory.clock.dropped + self._sequences.dropped + self._latencies.dropped
+        return self._memory.clock.dropped + self._sequences.dropped + self._latencies.dropped + self._shares.dropped
 
     @property
     def observed_minutes(self) -> float:
@@ -87,6 +90,7 @@ class Detector:
             service.window.clear()
         self._sequences.learn(signed)
         self._latencies.learn(signed)
+        self._shares.learn(signed)
         self._calls.take(signed)
         self._watch(signed, list(self._memory.touched_keys()))
         clock.base = clock.minutes
@@ -127,6 +131,8 @@ class Detector:
         self._calls.take(signed)
         slow = self._latencies.observe(signed, learned=clock.learned)
         problems.extend(self._slow(signed, found, context) for found in slow)
+        named = {key.service for key, _ in touched.values()} | alerted
+        problems.extend(self._failing_more(signed, share, context) for share in self._shares.observe(signed, named))
         problems.extend(self._silent(signed, wrote.values(), context))
         problems.extend(self._alert_problems(context, now))
         return sorted(problems, key=lambda problem: (problem.onset, problem.id))
@@ -137,8 +143,11 @@ class Detector:
 
     def changed_state(self) -> dict[str, bytes]:
         """State that changed since the last call of this; an empty value: forget the key."""
-        counted = self._memory.changed() | self._sequences.changed() | self._latencies.changed()
-        return counted | self._silences.changed() | self._calls.changed()
+        stages = (self._sequences, self._latencies, self._shares, self._silences, self._calls)
+        out = self._memory.changed()
+        for stage in stages:
+            out |= stage.changed()
+        return out
 
     def calls(self) -> Mapping[str, tuple[str, ...]]:
         """{service: the services it calls}, as traces have shown."""
@@ -190,6 +199,8 @@ class Detector:
         key.template = row.template
         key.last_seen = max(key.last_seen, row.last)
         _add_to_window(key.window, bucket, row.records, row.first)
+        if key.weight > 0:
+            key.season.add(bucket, row.records)
         harmless = key.weight == 0
         service.add(bucket, 0 if harmless else row.records, row.records if harmless else 0, row.last)
         if clock.at - bucket > self._settings.window:
@@ -254,10 +265,22 @@ class Detector:
             baseline_per_minute=round(span.expected, 4) if self._judge.base_at() > service.since else 0.0,
             rate_per_minute=round(span.peak, 4),
             score=round(key.weight * math.log1p(span.ratio) * criticality, 4),
-            parts=ScoreParts(severity_weight=key.weight, spike_ratio=round(span.ratio, 4), criticality=criticality),
+            parts=ScoreParts(
+                severity_weight=key.weight,
+                spike_ratio=round(span.ratio, 4),
+                criticality=criticality,
+                baseline=span.baseline,
+            ),
             why=f"{span.why}; {span.count} so far" if span.count > 1 else span.why,
             suppressed=suppression(
-                context, key.service, key.signature, span.onset, key.weight, int(service.since * MINUTE)
+                context,
+                ProblemKind(span.kind),
+                key.service,
+                key.signature,
+                span.onset,
+                span.last,
+                key.weight,
+                int(service.since * MINUTE),
             ),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
@@ -277,6 +300,13 @@ class Detector:
         rows = self._latencies.records_of(signed, slow)
         return self._by_rows(slow.pace, slow.span, rows, LATENCY_WEIGHT, slow.span.why, context)
 
+    def _failing_more(self, signed: pl.DataFrame, share: Share, context: DetectionContext) -> Problem:
+        """A service of which more fails, without one signature to name."""
+        assert share.span is not None
+        rows = self._shares.records_of(signed, share)
+        why = f"{share.span.why} ({probability(share.span.p)})"
+        return self._by_rows(share, share.span, rows, SHARE_WEIGHT, why, context)
+
     def _silent(self, signed: pl.DataFrame, wrote: Iterable[Key], context: DetectionContext) -> Iterator[Problem]:
         """Steady signatures that stopped, while the project still writes."""
         self._watch(signed, wrote)
@@ -295,7 +325,7 @@ class Detector:
 
     def _by_rows(
         self,
-        what: Step | Pace | Key,
+        what: Step | Pace | Key | Share,
         span: Span,
         rows: pl.DataFrame,
         weight: float,
@@ -322,9 +352,13 @@ class Detector:
             baseline_per_minute=0,
             rate_per_minute=0,
             score=round(weight * math.log1p(ratio) * criticality, 4),
-            parts=ScoreParts(severity_weight=weight, spike_ratio=round(ratio, 4), criticality=criticality),
+            parts=ScoreParts(
+                severity_weight=weight, spike_ratio=round(ratio, 4), criticality=criticality, baseline=span.baseline
+            ),
             why=why,
-            suppressed=suppression(context, what.service, what.signature, span.onset, weight, 0),
+            suppressed=suppression(
+                context, ProblemKind(span.kind), what.service, what.signature, span.onset, span.last, weight
+            ),
             samples=tuple(span.samples),
             trace_ids=tuple(span.traces),
         )
@@ -363,7 +397,9 @@ class Detector:
                 score=round(weight * math.log1p(3) * criticality, 4),
                 parts=ScoreParts(severity_weight=weight, spike_ratio=3.0, criticality=criticality),
                 why=f"alert {alert.name} fires: {text}",
-                suppressed=suppression(context, service, f"alert:{alert.name}", alert.starts_at, weight, 0),
+                suppressed=suppression(
+                    context, ProblemKind.ALERT, service, f"alert:{alert.name}", alert.starts_at, now, weight
+                ),
                 mentions=tuple(names.find(text, service)),
             )
 

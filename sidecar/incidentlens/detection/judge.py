@@ -10,13 +10,15 @@ from incidentlens.model.terms import Level, ProblemKind
 from .hints import says_change
 from .keys import Key, Service, Span
 from .memory import Memory
+from .seasons import Usual
 from .settings import DetectionSettings
-from .statistics import PRIOR_EVENTS, count_tail
+from .statistics import PRIOR_EVENTS, count_tail, negative_binomial_tail
 from .steps import Row
 
 MAX_RATIO = 1_000.0
 _MAX_TRAFFIC = 5.0  # growth of healthy traffic that excuses growth of errors, at most
 _SPIKE_OVER = 1.5  # below this ratio over a whole window a spike is over
+_HOUR_P = 1e-3  # improbable enough against the few hours like this one, where it is a spike by all else
 _PRIOR_SINGLES = 0.1  # failing signatures that are still unseen, whatever the history: a short one proves little
 
 
@@ -70,7 +72,8 @@ class Judge:
         traffic = self._traffic(service)
         if traffic > 1:
             p, scale_count, scale = self._improbable(key, bucket, events, minutes, dispersion, traffic)
-        ratio = scale_count / (usual * traffic * scale)
+        expected = usual * traffic
+        ratio = scale_count / (expected * scale)
         enough = 1 if key.weight >= 3.5 and usual * self._window_minutes < 0.02 else settings.spike_count
         wanted = settings.spike_ratio * (5 / 3 if key.weight < 2 else 1)
         limit = settings.spike_p
@@ -78,13 +81,46 @@ class Judge:
             enough, wanted, limit = 1, 1.5, 0.01
         elif enough == 1:
             limit = 0.05  # it kills a process and hardly ever comes: once is enough
+        if sum(entry[1] for entry in key.window) < enough:
+            return None
+        of = f"{_span(minutes)} of history"
+        baseline = f"usual in the last {of}: {_number(usual)}/min; no history of this hour yet"
+        hour = key.season.usual(bucket, self._memory.clock.hours, service.first_seen)
+        if hour is not None:
+            baseline = of = str(hour)
+            if hour.peak > 0:
+                if p > limit or ratio < wanted:
+                    return None
+                p, scale_count, scale = self._improbable_at(key, bucket, hour, traffic)
+                limit, expected = _HOUR_P, hour.peak * traffic
+                ratio = scale_count / (expected * scale)
+            elif key.season.punctual:
+                # It has its own hours and this is none of them: their bursts do not make this one less of a surprise.
+                quiet = hour.hours * 60.0
+                p, scale_count, scale = self._improbable(key, bucket, hour.rate * quiet, quiet, 1.0, traffic)
+                expected = (hour.rate * quiet + PRIOR_EVENTS) / quiet * traffic
+                ratio = scale_count / (expected * scale)
         if scale_count >= enough and ratio >= wanted and p <= limit:
             why = (
-                f"{scale_count} in {_span(scale)} where {_number(usual * traffic * scale)} is usual "
-                f"({_number(ratio)} times, {probability(p)}, {_span(minutes)} of history)"
+                f"{scale_count} in {_span(scale)} where {_number(expected * scale)} is usual "
+                f"({_number(ratio)} times, {probability(p)}, {of})"
             )
-            return self._span(ProblemKind.SPIKE, key, usual * traffic, p, why)
+            return self._span(ProblemKind.SPIKE, key, expected, p, why, baseline)
         return None
+
+    def _improbable_at(self, key: Key, bucket: int, hour: Usual, traffic: float) -> tuple[float, int, float]:
+        """The same against the busiest minutes of hours like this one, of which `hour.hours` are known."""
+        best = (1.0, 0, self._window_minutes)
+        width = self._settings.bucket
+        for scale in (width, 3 * width, self._settings.window):
+            count = sum(entry[1] for entry in key.window if entry[0] > bucket - scale)
+            length = max(1.0, scale / MINUTE)  # all of a minute's records may come in ten seconds of it
+            mean = hour.peak * traffic * length
+            variance = mean + (hour.deviation * length) ** 2 + mean * mean / hour.hours
+            p = min(1.0, 3 * negative_binomial_tail(count, mean, variance))
+            if p < best[0] or best[1] == 0:
+                best = (p, count, length)
+        return best
 
     def _begin_new(
         self, key: Key, service: Service, bucket: int, minutes: float, p: float, alerted: bool
@@ -98,18 +134,20 @@ class Judge:
         in_window = sum(entry[1] for entry in key.window)
         usual = PRIOR_EVENTS / max(minutes, 1.0)
         if minutes <= 0:
-            return self._span(ProblemKind.NEW, key, usual, p, f"{_times(in_window)}, with no history to compare with")
+            why = f"{_times(in_window)}, with no history to compare with"
+            return self._span(ProblemKind.NEW, key, usual, p, why, "no history to compare with")
         during = _span(self._elapsed(key, bucket))
         why = f"{_times(in_window)} in {during}, never before in {_span(minutes)} of history"
+        never = f"never before in {_span(minutes)} of history"
         if not self._memory.clock.learned or alerted:
-            return self._span(ProblemKind.NEW, key, usual, p, why)
+            return self._span(ProblemKind.NEW, key, usual, p, why, never)
         expected = (service.singles - (in_window == 1) + _PRIOR_SINGLES) / minutes * self._window_minutes
         news = expected < settings.new_rate
         improbable = p <= settings.new_p
         if key.level == Level.WARN and not says_change(key.template):
             news = expected * 10 < settings.new_rate
             improbable = improbable and in_window >= settings.warn_count
-        return self._span(ProblemKind.NEW, key, usual, p, why) if news or improbable else None
+        return self._span(ProblemKind.NEW, key, usual, p, why, never) if news or improbable else None
 
     def _improbable(
         self, key: Key, bucket: int, events: float, minutes: float, dispersion: float, traffic: float
@@ -142,7 +180,7 @@ class Judge:
         expected = events / minutes * self._window_minutes
         return min(_MAX_TRAFFIC, max(1.0, (now + 5) / (expected + 5)))
 
-    def _span(self, kind: ProblemKind, key: Key, expected: float, p: float, why: str) -> Span:
+    def _span(self, kind: ProblemKind, key: Key, expected: float, p: float, why: str, baseline: str) -> Span:
         if kind == ProblemKind.NEW:
             onset = key.window[0][2]
             count = sum(entry[1] for entry in key.window)
@@ -150,7 +188,7 @@ class Judge:
             start = self._rise(key, expected)
             onset = key.window[start][2]
             count = sum(entry[1] for entry in key.window[start:])
-        return Span(kind.value, onset, key.last_seen, count, expected, 0.0, p, why)
+        return Span(kind.value, onset, key.last_seen, count, expected, 0.0, p, why, baseline=baseline)
 
     def _rise(self, key: Key, expected: float) -> int:
         """Index of the bucket in the window where the rise began: go back while buckets are above the usual."""

@@ -17,6 +17,11 @@ import xxhash
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.incidents import Sample
 
+from .seasons import Season
+
+_KEY_FIELDS = 17
+_SPAN_HEAD = 10  # of a span as it is written now, before its samples
+
 
 @dataclass(slots=True)
 class Span:
@@ -31,6 +36,7 @@ class Span:
     p: float  # the smallest seen
     why: str
     peak: float = 0.0  # events a minute, the largest seen
+    baseline: str = ""  # what it is compared with, in words
     samples: list[Sample] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     mentions: dict[str, int] = field(default_factory=dict)
@@ -46,6 +52,7 @@ class Span:
             self.p,
             self.why,
             self.peak,
+            self.baseline,
             [sample.model_dump() for sample in self.samples],
             self.traces,
             self.mentions,
@@ -54,7 +61,7 @@ class Span:
     @classmethod
     def decode(cls, data: list[Any]) -> Span:
         *head, samples, traces, mentions = data
-        span = cls(*head)
+        span = cls(*head[:_SPAN_HEAD])
         span.samples = [Sample(**sample) for sample in samples]
         span.traces = traces
         span.mentions = mentions
@@ -86,6 +93,7 @@ class Key:
     minute_count: int = 0
     window: list[list[int]] = field(default_factory=list)  # [bucket, count, first record's time]
     span: Span | None = None
+    season: Season = field(default_factory=Season)  # of a failing one
 
     def fold(self, bucket_start: int, count: int, at: float, half_life: float, cap: bool) -> None:
         """Take a bucket that left the window into the baseline. `at`: observed minutes; `half_life` in the same.
@@ -168,14 +176,17 @@ class Key:
                 self.minute_count,
                 self.window,
                 self.span.encode() if self.span else None,
+                self.season.encode() if self.weight > 0 else None,
             ]
         )
 
     @classmethod
     def decode(cls, data: bytes) -> Key:
-        *head, span = orjson.loads(data)
+        *head, span, season = _with_season(orjson.loads(data))
         key = cls(*head)
         key.span = Span.decode(span) if span else None
+        if season:
+            key.season = Season.decode(season)
         return key
 
 
@@ -236,6 +247,11 @@ class Service:
     @classmethod
     def decode(cls, data: bytes) -> Service:
         return cls(*orjson.loads(data))
+
+
+def _with_season(data: list[Any]) -> list[Any]:
+    """A key as it is written now, of one that was written before seasons were kept."""
+    return data if len(data) == _KEY_FIELDS else [*data, None]
 
 
 def exposure(observed: float, half_life: float) -> float:

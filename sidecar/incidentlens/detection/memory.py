@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from incidentlens.model.clock import MINUTE
 
 from .keys import Key, Service, key_name, service_name
+from .seasons import Hours
 
 _CLOCK = "g:clock"
+_HOURS = "g:hours"
 _MAX_SERVICES = 10_000
 _YOUNG = 5.0  # observed minutes; until then a service that turns up was there before, only silent
 
@@ -26,6 +28,7 @@ class Clock:
     learned: bool = False  # the cold start is over
     dropped: int = 0
     loose: bool = False  # what was learned last may be of any time: the next records set the clock
+    hours: Hours = field(default_factory=Hours)  # what was watched; kept beside the rest
 
     def begin(self, first: int, skipped: int, window: int) -> None:
         """Before records from `first` (ns) on are looked at; a baseline of another day sets no clock for them.
@@ -42,6 +45,8 @@ class Clock:
         """Move to `to` (ns)."""
         if self.at and to > self.at:
             self.minutes += (to - self.at) / MINUTE
+        if to > self.at:
+            self.hours.watch(self.at or to, to)
         self.at = max(self.at, to)
 
     def encode(self) -> bytes:
@@ -63,6 +68,7 @@ class Memory:
         self._dirty_services: set[str] = set()
         self._gone: set[str] = set()
         self.clock = Clock(*orjson.loads(state[_CLOCK])) if state.get(_CLOCK) else Clock()
+        self.clock.hours = Hours(orjson.loads(state.get(_HOURS) or b"[]"))
 
     def begin_call(self) -> None:
         """Make room, once a call."""
@@ -120,6 +126,7 @@ class Memory:
         }
         out |= dict.fromkeys(self._gone, b"")
         out[_CLOCK] = self.clock.encode()
+        out[_HOURS] = orjson.dumps(self.clock.hours.ranges)
         self._dirty_keys.clear()
         self._dirty_services.clear()
         self._gone.clear()

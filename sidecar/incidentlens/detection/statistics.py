@@ -74,6 +74,16 @@ def share_tail(count: int, trials: int, before: float, of: float) -> float:
     return min(1.0, total)
 
 
+def share_above(count: int, n: int) -> float:
+    """An upper bound of a share after `count` of `n`, right 95 times in 100 (E. B. Wilson, JASA 1927; one-sided)."""
+    if n <= 0:
+        return 1.0
+    z2 = 1.6448536269514722**2
+    share = count / n
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n)))
+    return min(1.0, (share + z2 / (2 * n) + half) / (1 + z2 / n))
+
+
 def _sum_tail(log_first: float, step: Callable[[int], float], count: int, mean: float) -> float:
     """Sum pmf(count), pmf(count + 1), … by their ratios; stops when what is left cannot matter."""
     if count <= mean:

@@ -9,10 +9,12 @@ from .section import Context, Section
 # name -> the module whose `evaluate(context)` gives its section
 EVALUATIONS: dict[str, str] = {
     "signatures": "incidentlens.evals.signatures",
+    "anomalies": "incidentlens.evals.anomalies",
+    "suppression-bgl": "incidentlens.evals.bgl",
     "root-cause": "incidentlens.evals.root_cause",
+    "runbooks": "incidentlens.evals.runbooks",
     "grounding": "incidentlens.evals.grounding",
     "injection": "incidentlens.evals.injection",
-    "runbooks": "incidentlens.evals.runbooks",
 }
 
 

@@ -13,8 +13,8 @@ def needs_analysis(
     """Why the incident needs analysis now, or None.
 
     `before` is the incident as it was stored before this tick (None for a new one). It is analysed at first; when a
-    problem joined; when it was re-opened; and when its count passes one of the multiples of `analysed_count`, which
-    `mark_analysed` sets at the first analysis and leaves alone afterwards.
+    problem joined; when it was re-opened; when what held it back is over; and when its count passes one of the
+    multiples of `analysed_count`, which `mark_analysed` sets at the first analysis and leaves alone afterwards.
     """
     if incident.analysed_count <= 0:
         return "not analysed yet"
@@ -24,6 +24,8 @@ def needs_analysis(
         return "a problem joined" if joined == 1 else f"{joined} problems joined"
     if incident.reopened > before.reopened:
         return "re-opened"
+    if before.suppression is not None and incident.suppression is None:
+        return f"no longer held back ({before.suppression.reason})"
     passed = [
         multiple for multiple in reanalyse_at if before.count < multiple * incident.analysed_count <= incident.count
     ]

@@ -8,7 +8,7 @@ import xxhash
 from pydantic import Field, model_validator
 
 from .base import Value
-from .terms import ActionKind, Disposition, Mode, Outcome, Severity
+from .terms import ActionKind, Disposition, Mode, Outcome, ProblemKind, Severity
 
 
 class Reason(Value):
@@ -116,7 +116,7 @@ class Deploy(Value):
 
 
 class Maintenance(Value):
-    """A window in which a project's (or some services') problems are expected."""
+    """A window in which a project's (or some services') problems, or some kinds of them, are expected."""
 
     id: str
     project: str
@@ -125,6 +125,7 @@ class Maintenance(Value):
     ends_at: int
     reason: str = ""
     by: str = ""
+    kinds: tuple[ProblemKind, ...] = ()  # empty: all
 
 
 MANAGED_BY = "managed_by"  # label of the rules that IncidentLens writes to Loki's ruler; its value is OURS

@@ -28,6 +28,7 @@ class ScoreParts(Value):
     severity_weight: float
     spike_ratio: float
     criticality: float
+    baseline: str = ""  # what the ratio is to: "usual for a Monday 14:00 UTC, 5 weeks: 12/min at the most", or that …
 
 
 class Suppression(Value):

@@ -18,7 +18,7 @@ from incidentlens.config.loader import Project
 from incidentlens.incidents import group
 from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import Clock
-from incidentlens.model.decisions import Alert, Verification
+from incidentlens.model.decisions import Alert, Deploy, Verification
 from incidentlens.model.incidents import Problem
 from incidentlens.model.signatures import SignatureCount, Template
 from incidentlens.store.base import Quarantined, Store, Transaction
@@ -46,6 +46,7 @@ class Intake:
     until: int
     cursors: Mapping[str, int] = field(default_factory=dict)
     alerts: Sequence[Alert] = ()
+    deploys: Sequence[Deploy] = ()
     # Where the queries stood when the lines were read: a tick that finds them elsewhere takes in nothing.
     since: Mapping[str, int] = field(default_factory=dict)
     # What Loki counted for each verification that was asked about; None: count the tick's own records instead.
@@ -261,6 +262,8 @@ class Engine:
         now = intake.until
         await self._save_services(tx, memory, signed)
         await self._save_alerts(tx, intake.alerts, now)
+        for deploy in intake.deploys:
+            await tx.add_deploy(deploy)
         situation = await read_situation(tx, self.project, memory, now)
         report.records = signed.height
         problems = await self._run(

@@ -128,6 +128,9 @@ class Handling:
                 incident = incident.model_copy(update={"severity": before.severity})
             await tx.save_incident(incident)
             await self._timeline.add(tx, incident, events)
+            newest = next((found for found in situation.decisions if found.incident_id == incident.id), None)
+            if newest is not None and due_again(newest, situation.now):
+                return await self._look_after(tx, incident, situation) or incident
             return incident
         known = situation.known_services | set(situation.first_seen)
         around = _circumstances(incident, situation)

@@ -176,9 +176,10 @@ class ProjectRunner:
             frames.extend(read)
             spans[query.name] = Span(span.start, reached, reached, max(0, now - config.delay - reached))
         alerts = await self._questions.metric_alerts(now, problems)
+        deploys = await self._questions.deploys(now, problems)
         catching_up = any(span.catching_up for span in spans.values())
         stale = False
-        if spans or alerts or alerted or not problems:
+        if spans or alerts or deploys or alerted or not problems:
             until = min((span.end for span in spans.values()), default=now - config.delay)
             intake = Intake(
                 lines=pl.concat(frames) if frames else empty(LINES),
@@ -186,6 +187,7 @@ class ProjectRunner:
                 cursors={name: span.cursor for name, span in spans.items()},
                 since=position.cursors,
                 alerts=alerts,
+                deploys=deploys,
                 counts={} if catching_up else await self._watched_counts(now, problems),
             )
             report = await self.engine.tick(intake)

@@ -15,9 +15,10 @@ from incidentlens.intake.loki import LokiClient
 from incidentlens.intake.paging import Window
 from incidentlens.intake.windows import Span
 from incidentlens.model.clock import SECOND
-from incidentlens.model.decisions import Alert, Verification
+from incidentlens.model.decisions import Alert, Deploy, Verification
 
 from . import metrics
+from .deploys import Announced
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Questions:
     def __init__(self, project: Project, client: LokiClient | None = None) -> None:
         self.project = project
         self._client = client or LokiClient(project.loki)
+        self._announced = Announced()
 
     async def close(self) -> None:
         await self._client.close()
@@ -60,6 +62,10 @@ class Questions:
                 break
         metrics.observe_fetch(self.project.name, query.name, window.fetched)
         return frames, cursor, window.fetched.cut
+
+    async def deploys(self, now: int, problems: list[LokiError]) -> list[Deploy]:
+        """What was announced in the logs since the last call."""
+        return await self._announced.read(self.project, self._client, now, problems)
 
     async def metric_alerts(self, now: int, problems: list[LokiError]) -> list[Alert]:
         """Each series of a metric query above its bound, as an alert that lasts two intervals."""

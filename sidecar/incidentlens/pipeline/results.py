@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from incidentlens.model.incidents import Incident
+from incidentlens.model.incidents import Incident, Problem
 from incidentlens.store.base import Transaction
 
 _EVIDENCE_ITEMS = 50
@@ -41,6 +41,7 @@ async def incident_result(tx: Transaction, incident: Incident) -> dict[str, Any]
             {"signature": signature, "template": templates[signature], "count": counts[signature]}
             for signature in incident.signatures
         ],
+        "problems": [_problem(problem) for problem in incident.problems],
         "root_cause": {
             "service": root.service,
             "signature": root.signature,
@@ -73,6 +74,21 @@ async def incident_result(tx: Transaction, incident: Incident) -> dict[str, Any]
         }
         if verifications
         else None,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    """What was found and how its score is made: score = severity_weight × log1p(spike_ratio) × criticality."""
+    return {
+        "service": problem.service,
+        "signature": problem.signature,
+        "kind": problem.kind.value,
+        "onset": problem.onset,
+        "count": problem.count,
+        "score": problem.score,
+        "parts": problem.parts.model_dump(),
+        "why": problem.why,
+        "suppressed": problem.suppressed.model_dump() if problem.suppressed else None,
     }
 
 

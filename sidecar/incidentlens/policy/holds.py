@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from incidentlens.model.clock import HOUR, MINUTE
+from incidentlens.model.decisions import Maintenance
+from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import Disposition, Mode, Status
 from incidentlens.model.times import utc
 
@@ -61,13 +63,29 @@ def _hold_learning(case: Case) -> bool:
 def _hold_maintenance(case: Case) -> bool:
     suppression = case.incident.suppression
     for window in case.history.maintenance:
-        covers = not window.services or case.incident.service in window.services
-        if covers and window.starts_at <= case.now < window.ends_at:
+        if _expects(window, case.incident) and window.starts_at <= case.now < window.ends_at:
             text = f"maintenance {window.id} until {utc(window.ends_at)}"
             return case.hold("maintenance", f"{text}: {window.reason}" if window.reason else text, window.ends_at)
     if suppression is not None and suppression.reason == "maintenance":
         return case.hold("maintenance", f"within maintenance: {suppression.detail}")
     return False
+
+
+def _expects(window: Maintenance, incident: Incident) -> bool:
+    """True where the window is of the incident's service and of every kind of problem in it.
+
+    What fails in a service that is not under maintenance is expected only as a symptom: where it is in the chain.
+    """
+    if window.kinds and any(problem.kind not in window.kinds for problem in incident.problems):
+        return False
+    if not window.services:
+        return True
+    cause = incident.root_cause
+    symptoms = {step.service for step in cause.chain} if cause is not None else set()
+    expected = symptoms | set(window.services)
+    return incident.service in window.services and all(
+        problem.service in expected or problem.suppressed is not None for problem in incident.problems
+    )
 
 
 def _hold_automatic(case: Case) -> bool:

@@ -14,6 +14,7 @@ from incidentlens.api.params import Cursor, Limit, Text, as_json, read_time
 from incidentlens.api.seams import Services
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Deploy, Maintenance
+from incidentlens.model.terms import ProblemKind
 from incidentlens.store.base import NotFound
 from incidentlens.store.paging import Page
 
@@ -49,6 +50,7 @@ class MaintenanceBody(Body):
     ends_at: Annotated[str | int | None, Field(description="ns or an RFC 3339 time")] = None
     minutes: float | None = Field(default=None, gt=0, le=_MONTH, description="How long, instead of `ends_at`.")
     reason: str = Field(default="", max_length=1000)
+    kinds: list[ProblemKind] = Field(default_factory=list, description="Only problems of these kinds; empty: all.")
     id: str | None = Field(default=None, max_length=200, description="An id of your own: the same id replaces it.")
 
 
@@ -123,7 +125,10 @@ async def announce_maintenance(services: Services, principal: Principal, body: M
     if not starts_at < ends_at <= starts_at + _MONTH * MINUTE:
         raise ApiError(422, "a maintenance window ends after it starts, and within 31 days; give it another ends_at")
     by = principal.signed(body.by)
+    kinds = tuple(dict.fromkeys(body.kinds))
     key = f"{sorted(body.services)}\n{starts_at}\n{ends_at}\n{body.reason}"
+    if kinds:
+        key += f"\n{sorted(kinds)}"
     window = Maintenance(
         id=body.id or xxhash.xxh3_64(key.encode("utf-8", "replace")).hexdigest(),
         project=principal.project.name,
@@ -132,6 +137,7 @@ async def announce_maintenance(services: Services, principal: Principal, body: M
         ends_at=ends_at,
         reason=body.reason,
         by=by,
+        kinds=kinds,
     )
     async with services.store.transaction(principal.project.name) as tx:
         await tx.add_maintenance(window)

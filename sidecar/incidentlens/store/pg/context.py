@@ -12,7 +12,7 @@ from incidentlens.store.alerts import changed_state
 from .session import Session, as_json
 
 DEPLOY = "id, service, at, version, text, planned_until"
-MAINTENANCE = "id, services, starts_at, ends_at, reason, by"
+MAINTENANCE = "id, services, starts_at, ends_at, reason, by, kinds"
 ALERT = "fingerprint, name, starts_at, ends_at, labels, annotations, generator_url, query"
 
 
@@ -48,11 +48,12 @@ class ContextPart:
 
     async def add_maintenance(self, window: Maintenance) -> None:
         await self.session.run(
-            f"INSERT INTO maintenance (project, {MAINTENANCE}) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+            f"INSERT INTO maintenance (project, {MAINTENANCE}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (project, id) DO UPDATE SET services = excluded.services, starts_at = excluded.starts_at, "
-            "ends_at = excluded.ends_at, reason = excluded.reason, by = excluded.by",
+            "ends_at = excluded.ends_at, reason = excluded.reason, by = excluded.by, "
+            "kinds = excluded.kinds",
             (self.project, window.id, list(window.services), window.starts_at, window.ends_at, window.reason,
-             window.by),
+             window.by, [kind.value for kind in window.kinds]),
         )  # fmt: skip
 
     async def delete_maintenance(self, window_id: str) -> bool:

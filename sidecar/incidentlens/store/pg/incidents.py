@@ -24,8 +24,8 @@ INCIDENT = (
 DERIVED = ("services", "signatures", "search")
 PROBLEM = (
     "id", "position", "service", "signature", "template", "level", "kind", "onset", "last_seen", "count",
-    "baseline_per_minute", "rate_per_minute", "score", "severity_weight", "spike_ratio", "criticality", "why",
-    "suppressed_reason", "suppressed_detail", "trace_ids", "mentions",
+    "baseline_per_minute", "rate_per_minute", "score", "severity_weight", "spike_ratio", "criticality",
+    "baseline", "why", "suppressed_reason", "suppressed_detail", "trace_ids", "mentions",
 )  # fmt: skip
 SAMPLE = (
     "problem_id", "position", "id", "ts", "service", "stream", "level", "line", "message", "trace_id", "signature",
@@ -94,7 +94,7 @@ def problem_values(incident: Incident, position: int, problem: Problem) -> tuple
         incident.project, incident.id, problem.id, position, problem.service, problem.signature, problem.template,
         problem.level.value, problem.kind.value, problem.onset, problem.last_seen, problem.count,
         problem.baseline_per_minute, problem.rate_per_minute, problem.score, problem.parts.severity_weight,
-        problem.parts.spike_ratio, problem.parts.criticality, problem.why,
+        problem.parts.spike_ratio, problem.parts.criticality, problem.parts.baseline, problem.why,
         held.reason if held else None, held.detail if held else None,
         list(problem.trace_ids), list(problem.mentions),
     )  # fmt: skip
@@ -156,6 +156,7 @@ def _problem(project: str, row: DictRow, samples: list[Sample]) -> Problem:
         severity_weight=row.pop("severity_weight"),
         spike_ratio=row.pop("spike_ratio"),
         criticality=row.pop("criticality"),
+        baseline=row.pop("baseline"),
     )
     suppressed = _suppression(row.pop("suppressed_reason"), row.pop("suppressed_detail"))
     return Problem(project=project, parts=parts, suppressed=suppressed, samples=tuple(samples), **row)
