@@ -23,6 +23,7 @@ from .deploys import Announced
 log = logging.getLogger(__name__)
 
 _MILLISECOND = SECOND // 1000
+_LOOKS = 50  # of the verifier, a tick: each is a query to Loki
 
 
 class Questions:
@@ -104,11 +105,12 @@ class Questions:
         """What each watched incident's own LogQL counts since its last look; None where Loki cannot say.
 
         `away`: Loki is known not to answer. Not asked while the past is being caught up: the verifier looks again
-        when it is up to date.
+        when it is up to date. Of very many watches a tick asks about those that have waited longest.
         """
         counts: dict[str, int | None] = {}
-        for watch in watches:
-            since = watch.checks[-1].at if watch.checks else watch.started_at
+        waited = sorted(watches, key=lambda watch: (_looked_at(watch), watch.id))
+        for watch in waited[:_LOOKS]:
+            since = _looked_at(watch)
             until = now - self.project.config.delay
             # Without a query the tick's own records are counted (`watching.look`); Loki counts by the millisecond.
             if not watch.query or until - since < _MILLISECOND:
@@ -121,8 +123,13 @@ class Questions:
             except (LokiError, logql.LogQLError) as error:
                 log.warning("%s: the verifier could not ask Loki: %s", self.project.name, error)
                 counts[watch.id] = None
+                away = isinstance(error, LokiError) and error.retry  # the others would wait for it in vain too
         return counts
 
     async def _count(self, query: str, since: int, until: int) -> int:
         text = logql.count_over(query, until - since)
         return int(sum(float(series["value"][1]) for series in await self._client.query_vector(text, until)))
+
+
+def _looked_at(watch: Verification) -> int:
+    return watch.checks[-1].at if watch.checks else watch.started_at
