@@ -23,7 +23,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from api_app import BANK_EDITOR, CONFIG, NOW, SHOP_VIEWER, load
-from grafana_asking import Plugin, context, query
+from grafana_asking import UID, Plugin, context, query
 from incidentlens.grafana import frames as builder
 from incidentlens.grafana.pb import pluginv2_pb2 as v2
 from incidentlens.grafana.queries import QUERY_TYPES, QueryContext, answer, read_query
@@ -188,7 +188,10 @@ async def test_grafanas_sdk_decodes_every_frame_to_what_we_meant(host: Host, plu
                 until=asked.timeRange.toEpochMS * 10**6, query_type=query_type, interval_ms=asked.intervalMS,
                 max_data_points=asked.maxDataPoints,
             ),
-            QueryContext("shop", plugin.store.queries, NOW),
+            QueryContext(
+                "shop", plugin.store.queries, NOW, source_uid=UID, loki_queries=("all",),
+                reading=plugin.sidecar.runners["shop"].health,
+            ),
         )  # fmt: skip
         assert len(decoded) == len(meant)
         for theirs, ours in zip(decoded, meant, strict=True):
