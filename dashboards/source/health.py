@@ -44,6 +44,7 @@ def build() -> Board:
                     "The oldest waits": look.steps(look.GOOD, (60, look.WORSE), (600, look.BAD)),
                     "Given up": look.steps(look.GOOD, (1, look.BAD)),
                 },
+                short={"Waiting to be published": "Waiting"},
             ), 11,
         ),
     )  # fmt: skip
@@ -107,7 +108,7 @@ def build() -> Board:
         (
             rows(
                 "Queries", "How far each LogQL query of the project has been read.", ours("health", format="queries"),
-                empty.NO_RECORDS, columns={"LogQL query": None, "Read until": 165, "Behind": 100},
+                empty.NO_RECORDS, columns={"Query": None, "Read until": 165, "Behind": 100},
             ), 10,
         ),
         (

@@ -34,7 +34,7 @@ def build() -> Board:
         ),
         (
             figures(
-                "", "Confidence is that of the conclusion, apart from the severity.", summary,
+                "How sure and how much", "Confidence is that of the conclusion, apart from the severity.", summary,
                 ["Confidence", "Records", "Lasts", "Came back"],
             ), 9,
         ),
@@ -55,8 +55,8 @@ def build() -> Board:
                 "Incident", "A click on the title opens the page where it is closed, ignored and commented on.",
                 summary, empty.CHOOSE,
                 columns={
-                    "Incident": None, "Began in": 140, "Services": None, "Runbook": 170, "Concluded by": 110,
-                    "Since": 165, "Found": 165, "Last seen": 165, "Over": 165,
+                    "Incident": None, "Began in": 110, "Services": 170, "Runbook": 160, "Concluded by": 110,
+                    "Since": 165, "Over": 165,
                 },
             ), 24,
         ),
@@ -85,14 +85,17 @@ def build() -> Board:
                 "Services and their problems, from the suspected cause (red) over links (orange) to symptoms (blue); "
                 "an edge says how much later. A node's menu has the reasons. " + empty.NO_CHAIN,
                 of("root_cause"), empty.NO_CHAIN,
-            ), 12,
+            ), 24,
         ),
+    )  # fmt: skip
+    board.row(
+        10,
         (
             states(
                 "How it went", "Status, disposition, severity, watch, and each problem for as long as it failed. "
                 + empty.CHOOSE,
                 of("timeline"), empty.CHOOSE,
-            ), 12,
+            ), 24,
         ),
     )  # fmt: skip
     board.row(
@@ -101,15 +104,18 @@ def build() -> Board:
             rows(
                 "Decision and reasons", "Each step in the order it was taken; the latest decision first.",
                 of("incident", format="reasons"), empty.NO_DECISION,
-                columns={"Decided": 165, "Disposition": 130, "Step": 55, "Rule": 140, "Because": None, "Mode": 70},
-            ), 14,
+                columns={"Decided": 165, "Disposition": 130, "Step": 55, "Rule": 140, "Because": None, "Mode": 80},
+            ), 24,
         ),
+    )  # fmt: skip
+    board.row(
+        9,
         (
             rows(
                 "What happened", "Everything that was written down about it, in order.",
                 of("timeline", format="events"), empty.CHOOSE,
                 columns={"When": 165, "What": 130, "Said": None, "By": 110},
-            ), 10,
+            ), 24,
         ),
     )  # fmt: skip
     board.row(
@@ -123,19 +129,22 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        7,
+        6,
         (
             rows(
                 "Actions", "What was done, and whom it told.", of("actions"), empty.NO_ACTION_YET,
                 columns={"When": 165, "Action": 90, "State": 85, "Disposition": 130, "Text": None},
-            ), 12,
+            ), 24,
         ),
+    )  # fmt: skip
+    board.row(
+        5,
         (
             rows(
                 "Verification", "The watches: what ended them, and why.", of("verification", format="watches"),
                 empty.NO_WATCH_YET,
-                columns={"Watched since": 165, "Outcome": 110, "Ended": 165, "Must be quiet for": 130, "Why": None},
-            ), 12,
+                columns={"Watched since": 165, "Outcome": 110, "Ended": 165, "Must be quiet for": 145, "Why": None},
+            ), 24,
         ),
     )  # fmt: skip
     board.row(
