@@ -30,13 +30,13 @@ def build() -> Board:
             words(
                 "How it stands", "Severity and disposition say how bad it is and who was to be told.", summary,
                 ["Status", "Severity", "Disposition", "Verified"],
-            ), 10,
+            ), 11,
         ),
         (
             figures(
                 "How sure and how much", "Confidence is that of the conclusion, apart from the severity.", summary,
                 ["Confidence", "Records", "Lasts", "Came back"],
-            ), 9,
+            ), 8,
         ),
         (
             rows(
@@ -49,7 +49,7 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        5,
+        4,
         (
             rows(
                 "Incident", "A click on the title opens the page where it is closed, ignored and commented on.",
@@ -78,7 +78,7 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        12,
+        16,
         (
             graph(
                 "Where it came from",
@@ -154,7 +154,7 @@ def build() -> Board:
                 "Similar incidents", "Others that have signatures in common with it, the most alike first.",
                 of("incident", format="similar"), empty.NO_SIMILAR,
                 columns={
-                    "Alike": 70, "Incident": None, "Service": 140, "Severity": 90, "Disposition": 130, "Status": 90,
+                    "Alike": 70, "Incident": None, "Service": 110, "Severity": 90, "Disposition": 130, "Status": 90,
                     "Verified": 110, "Found": 165, "Common signatures": None,
                 },
                 unseen=["Id"],

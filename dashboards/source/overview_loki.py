@@ -92,8 +92,8 @@ def build() -> Board:
                 "Still open", "Decided on within the time range and not ended by any event since.",
                 loki(still_open(), kind="instant"), empty.NOTHING_OPEN_IN_EVENTS,
                 columns={
-                    "severity": ("Severity", 90), "disposition": ("Disposition", 130), "title": ("Incident", None),
-                    "service": ("Service", 160), "Value #A": ("Decided", 165), "incident_id": ("Id", 190),
+                    "severity": ("Severity", 80), "disposition": ("Disposition", 140), "title": ("Incident", None),
+                    "service": ("Service", 110), "Value #A": ("Decided", 165), "incident_id": ("Id", None),
                 },
                 hidden=["Time"],
                 overrides={
@@ -101,6 +101,7 @@ def build() -> Board:
                     "Disposition": [look.mapped(look.DISPOSITION)],
                     "Incident": [links.cell("Open its page in IncidentLens", page, new_tab=True)],
                     "Decided": [DynamicConfigValue("unit", "dateTimeAsIso")],
+                    "Id": [DynamicConfigValue("custom.hidden", True)],
                 },
             ), 16,
         ),

@@ -120,7 +120,7 @@ def words(title: str, description: str, target: Target, names: Sequence[str]) ->
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/").values(False))
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.BACKGROUND)
         .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.CENTER)
-        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(20))
+        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(15))
         .thresholds(look.steps(look.NOTHING)).color_scheme(look.by_threshold())
     )  # fmt: skip
 
@@ -129,7 +129,7 @@ def bars(
     title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT, colours: Any = None
 ) -> timeseries.Panel:
     """Counts over time, stacked; `colours` by series where the data brings none of its own."""
-    return (
+    panel = (
         _over_time(title, description, target, none, unit, colours)
         .draw_style(GraphDrawStyle.BARS)
         .line_width(0)
@@ -137,6 +137,7 @@ def bars(
         .stacking(StackingConfig().mode(StackingMode.NORMAL).group("A"))
         .max_data_points(BARS)
     )
+    return panel.decimals(0) if unit == look.COUNT else panel
 
 
 def lines(
@@ -277,7 +278,7 @@ def ranking(title: str, description: str, target: Target, none: str, *, unit: st
         .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
         .text(VizTextDisplayOptions().title_size(13).value_size(18)).color_scheme(look.fixed("blue"))
-        .with_transformation(DataTransformerConfig("sortBy", {"sort": [{"field": "Value #A", "desc": True}]}))
+        .with_transformation(DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]}))
     )  # fmt: skip
 
 

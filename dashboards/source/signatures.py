@@ -9,7 +9,7 @@ from .panels import bars, figures, rows
 
 WHERE = {"service": ["$service"]}
 COLUMNS = {
-    "Message": None, "Level": 70, "Last hour": 85, "Usual an hour": 115, "Of all time": 95, "Last 24 hours": 250,
+    "Message": None, "Level": 70, "Last hour": 85, "Usual an hour": 115, "Of all time": 95, "Last 24 hours": 285,
 }  # fmt: skip
 SHORT = {"Message": None, "Level": 70, "Last hour": 85, "Usual an hour": 115}
 
@@ -61,7 +61,7 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        9,
+        11,
         (
             bars(
                 "Which signatures become incidents", "Incidents found, by the signature of the suspected cause.",
