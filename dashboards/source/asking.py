@@ -106,7 +106,8 @@ def projects() -> VariableModel:
 def address() -> VariableModel:
     """Where people reach IncidentLens's pages, for links of dashboards that cannot ask it."""
     here = "http://localhost:8095"
-    return TextBoxVariable("incidentlens").label("IncidentLens at").default_value(here).build()
+    chosen = VariableOption(selected=True, text=here, value=here)  # 9.4 shows nothing without it
+    return TextBoxVariable("incidentlens").label("IncidentLens at").default_value(here).current(chosen).build()
 
 
 def regions(**where: Any) -> list[AnnotationQuery]:

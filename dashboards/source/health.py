@@ -32,6 +32,7 @@ def build() -> Board:
                     "Time of a look": look.steps(look.GOOD, (5, look.WORSE), (10, look.BAD)),
                     "Failing for": look.steps(look.GOOD, (1, look.WORSE), (60, look.BAD)),
                 },
+                short={"Last look at Loki": "Last look", "Records a second": "Records"},
             ), 13,
         ),
         (
@@ -44,6 +45,7 @@ def build() -> Board:
                     "The oldest waits": look.steps(look.GOOD, (60, look.WORSE), (600, look.BAD)),
                     "Given up": look.steps(look.GOOD, (1, look.BAD)),
                 },
+                short={"Waiting to be published": "Waiting", "The oldest waits": "Oldest waits"},
             ), 11,
         ),
     )  # fmt: skip
@@ -107,7 +109,7 @@ def build() -> Board:
         (
             rows(
                 "Queries", "How far each LogQL query of the project has been read.", ours("health", format="queries"),
-                empty.NO_RECORDS, columns={"LogQL query": None, "Read until": 165, "Behind": 100},
+                empty.NO_RECORDS, columns={"Query": None, "Read until": 165, "Behind": 100},
             ), 10,
         ),
         (

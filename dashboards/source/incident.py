@@ -30,13 +30,13 @@ def build() -> Board:
             words(
                 "How it stands", "Severity and disposition say how bad it is and who was to be told.", summary,
                 ["Status", "Severity", "Disposition", "Verified"],
-            ), 10,
+            ), 11,
         ),
         (
             figures(
-                "", "Confidence is that of the conclusion, apart from the severity.", summary,
+                "How sure and how much", "Confidence is that of the conclusion, apart from the severity.", summary,
                 ["Confidence", "Records", "Lasts", "Came back"],
-            ), 9,
+            ), 8,
         ),
         (
             rows(
@@ -49,14 +49,14 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        5,
+        4,
         (
             rows(
                 "Incident", "A click on the title opens the page where it is closed, ignored and commented on.",
                 summary, empty.CHOOSE,
                 columns={
-                    "Incident": None, "Began in": 140, "Services": None, "Runbook": 170, "Concluded by": 110,
-                    "Since": 165, "Found": 165, "Last seen": 165, "Over": 165,
+                    "Incident": None, "Began in": 110, "Services": 170, "Runbook": 160, "Concluded by": 110,
+                    "Since": 165, "Over": 165,
                 },
             ), 24,
         ),
@@ -78,21 +78,24 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        12,
+        16,
         (
             graph(
                 "Where it came from",
                 "Services and their problems, from the suspected cause (red) over links (orange) to symptoms (blue); "
                 "an edge says how much later. A node's menu has the reasons. " + empty.NO_CHAIN,
                 of("root_cause"), empty.NO_CHAIN,
-            ), 12,
+            ), 24,
         ),
+    )  # fmt: skip
+    board.row(
+        10,
         (
             states(
                 "How it went", "Status, disposition, severity, watch, and each problem for as long as it failed. "
                 + empty.CHOOSE,
                 of("timeline"), empty.CHOOSE,
-            ), 12,
+            ), 24,
         ),
     )  # fmt: skip
     board.row(
@@ -101,15 +104,18 @@ def build() -> Board:
             rows(
                 "Decision and reasons", "Each step in the order it was taken; the latest decision first.",
                 of("incident", format="reasons"), empty.NO_DECISION,
-                columns={"Decided": 165, "Disposition": 130, "Step": 55, "Rule": 140, "Because": None, "Mode": 70},
-            ), 14,
+                columns={"Decided": 165, "Disposition": 130, "Step": 55, "Rule": 140, "Because": None, "Mode": 80},
+            ), 24,
         ),
+    )  # fmt: skip
+    board.row(
+        9,
         (
             rows(
                 "What happened", "Everything that was written down about it, in order.",
                 of("timeline", format="events"), empty.CHOOSE,
                 columns={"When": 165, "What": 130, "Said": None, "By": 110},
-            ), 10,
+            ), 24,
         ),
     )  # fmt: skip
     board.row(
@@ -123,19 +129,22 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        7,
+        6,
         (
             rows(
                 "Actions", "What was done, and whom it told.", of("actions"), empty.NO_ACTION_YET,
                 columns={"When": 165, "Action": 90, "State": 85, "Disposition": 130, "Text": None},
-            ), 12,
+            ), 24,
         ),
+    )  # fmt: skip
+    board.row(
+        5,
         (
             rows(
                 "Verification", "The watches: what ended them, and why.", of("verification", format="watches"),
                 empty.NO_WATCH_YET,
-                columns={"Watched since": 165, "Outcome": 110, "Ended": 165, "Must be quiet for": 130, "Why": None},
-            ), 12,
+                columns={"Watched since": 165, "Outcome": 110, "Ended": 165, "Must be quiet for": 145, "Why": None},
+            ), 24,
         ),
     )  # fmt: skip
     board.row(
@@ -145,7 +154,7 @@ def build() -> Board:
                 "Similar incidents", "Earlier ones like it, why, and what ended them; the most alike first.",
                 of("similar", limit=10), empty.NO_SIMILAR,
                 columns={
-                    "Alike": 70, "Incident": None, "Service": 140, "Severity": 90, "Disposition": 130,
+                    "Alike": 70, "Incident": None, "Service": 110, "Severity": 90, "Disposition": 130,
                     "Outcome": 110, "Why": None, "What ended it": None,
                 },
                 unseen=["Id"],

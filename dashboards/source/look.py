@@ -14,13 +14,20 @@ from incidentlens.model.terms import Disposition
 GOOD, WORSE, BAD, PLAIN = "green", "orange", "red", "text"
 NOTHING = "#8a94a3"  # behind a term that is not there; white on transparent could not be read in the light theme
 
+SHARES = {
+    "Runbook hit rate": "Runbook hits",
+    "Suppression rate": "Held back",
+    "Suppression precision": "Rightly so",
+    "Verified as resolved": "Resolved",
+}  # where there is no room for the name
+
 DISPOSITION_ESCALATE = DISPOSITION[Disposition.ESCALATE]
 
-SECONDS, SHARE, COUNT, MONEY, RATE = "s", "percentunit", "short", "currencyUSD", "cps"
+SECONDS, SHARE, COUNT, MONEY, RATE = "s", "percentunit", "short", "currencyUSD", "suffix:/s"
 
 __all__ = [
     "BAD", "COUNT", "DISPOSITION", "DISPOSITION_ESCALATE", "GOOD", "LEVEL", "MONEY", "NOTHING", "OUTCOME", "PLAIN",
-    "RATE", "SECONDS", "SEVERITY", "SHARE", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped", "steps",
+    "RATE", "SECONDS", "SEVERITY", "SHARE", "SHARES", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped", "steps",
 ]  # fmt: skip
 
 

@@ -10,7 +10,13 @@ from .panels import bars, figures, rows, states
 WHERE = {"service": ["$service"], "severity": ["$severity"]}
 OPEN = ["open", "verifying"]
 
-MESSAGES = {"Message": None, "Level": 80, "Last hour": 90, "Usual an hour": 115, "Last 24 hours": 230}
+MESSAGES = {"Message": None, "Level": 70, "Last hour": 85, "Usual an hour": 115}
+BRIEF = {
+    "Time to detect (MTTD)": "MTTD",
+    "Time to acknowledge (MTTA)": "MTTA",
+    "Time to resolve (MTTR)": "MTTR",
+    "Told somebody": "Told",
+}
 
 
 def build() -> Board:
@@ -32,8 +38,9 @@ def build() -> Board:
                  "Time to resolve (MTTR)"],
                 colours={
                     "Open now": look.steps(look.GOOD, (1, look.WORSE), (10, look.BAD)),
-                    "Time to detect (MTTD)": look.steps(look.GOOD, (120, look.WORSE), (600, look.BAD)),
+                    "Time to detect (MTTD)": look.steps(look.PLAIN, (0, look.GOOD), (120, look.WORSE), (600, look.BAD)),
                 },
+                short=BRIEF,
             ), 12,
         ),
         (
@@ -43,9 +50,10 @@ def build() -> Board:
                 "so; whose end was verified as resolved.",
                 kpis,
                 ["Runbook hit rate", "Suppression rate", "Suppression precision", "Verified as resolved", "Model cost"],
+                short=look.SHARES,
                 colours={
-                    "Suppression precision": look.steps(look.BAD, (0.8, look.WORSE), (0.95, look.GOOD)),
-                    "Verified as resolved": look.steps(look.BAD, (0.5, look.WORSE), (0.8, look.GOOD)),
+                    "Suppression precision": look.steps(look.PLAIN, (0, look.BAD), (0.8, look.WORSE), (0.95, look.GOOD)),
+                    "Verified as resolved": look.steps(look.PLAIN, (0, look.BAD), (0.5, look.WORSE), (0.8, look.GOOD)),
                 },
             ), 12,
         ),
@@ -66,14 +74,14 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        10,
+        8,
         (
             rows(
                 "Open incidents", "The worst first. A click on a title leads to the incident, its page has the forms.",
                 ours("incidents", status=OPEN, sort="severity", limit=50, **WHERE, live=True), empty.ALL_QUIET,
                 columns={
                     "Severity": 90, "Disposition": 130, "Incident": None, "Service": 140, "Suspected cause": None,
-                    "Status": 90, "Records": 85, "Lasts": 90, "Found": 165,
+                    "Status": 90, "Records": 85, "Lasts": 80, "Found": 165,
                 },
                 unseen=["Id"],
             ), 24,
@@ -92,7 +100,7 @@ def build() -> Board:
             rows(
                 "What is new", "Messages first seen within the time range, the newest first.",
                 ours("signatures", sort="new", service=["$service"], limit=20), empty.NOTHING_NEW,
-                columns={"Message": None, "Level": 80, "First seen": 165, "Of all time": 95, "Last 24 hours": 230},
+                columns={"Message": None, "Level": 70, "First seen": 165, "Of all time": 95},
             ), 12,
         ),
     )  # fmt: skip

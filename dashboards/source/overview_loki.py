@@ -45,12 +45,15 @@ def build() -> Board:
         variables=[loki_source(), projects(), address()], refresh="1m",
     )  # fmt: skip
     found, told = events("opened"), events("notified")
+    over_time = "sum by ({0}) (count_over_time({1} [$__interval]))"
+    decided = events("decided", where='disposition != ""')
     board.row(
-        4,
+        9,
         (
             figures_of(
                 "In this time range", "Incidents, each counted once: found, decided as ESCALATE at any time, somebody "
-                "was told of it, verified as resolved, and not ended by any event.",
+                "was told of it, verified as resolved, and not ended by any event. Loki counts no more than 500 at once, its "
+                "max_query_series: take a shorter time where it says so.",
                 {
                     "Open": loki(f"count({still_open()}) or vector(0)", "A", kind="instant"),
                     "Found": loki(DISTINCT.format(found), "B", kind="instant"),
@@ -64,26 +67,21 @@ def build() -> Board:
                     "Open": look.steps(look.GOOD, (1, look.WORSE), (10, look.BAD)),
                     "Escalated": look.steps(look.PLAIN, (1, look.DISPOSITION_ESCALATE)),
                 },
-            ), 24,
+            ), 5,
         ),
-    )  # fmt: skip
-    over_time = "sum by ({0}) (count_over_time({1} [$__interval]))"
-    decided = events("decided", where='disposition != ""')
-    board.row(
-        9,
         (
             bars(
                 "Decisions, by disposition", "When something was decided, and what.",
                 loki(over_time.format("disposition", decided), legend="{{disposition}}"), empty.NO_EVENTS,
                 colours=look.DISPOSITION,
-            ).interval("1m"), 12,
+            ).interval("1m"), 10,
         ),
         (
             bars(
                 "Incidents found, by severity", "When incidents were opened.",
                 loki(over_time.format("severity", events("opened", where='severity != ""')), legend="{{severity}}"),
                 empty.NO_EVENTS, colours=look.SEVERITY,
-            ).interval("1m"), 12,
+            ).interval("1m"), 9,
         ),
     )  # fmt: skip
     page = "${incidentlens}/incidents/${__data.fields.incident_id}"
@@ -94,8 +92,8 @@ def build() -> Board:
                 "Still open", "Decided on within the time range and not ended by any event since.",
                 loki(still_open(), kind="instant"), empty.NOTHING_OPEN_IN_EVENTS,
                 columns={
-                    "severity": ("Severity", 90), "disposition": ("Disposition", 130), "title": ("Incident", None),
-                    "service": ("Service", 160), "Value #A": ("Decided", 165), "incident_id": ("Id", 190),
+                    "severity": ("Severity", 80), "disposition": ("Disposition", 140), "title": ("Incident", None),
+                    "service": ("Service", 110), "Value #A": ("Decided", 165), "incident_id": ("Id", None),
                 },
                 hidden=["Time"],
                 overrides={
@@ -103,6 +101,7 @@ def build() -> Board:
                     "Disposition": [look.mapped(look.DISPOSITION)],
                     "Incident": [links.cell("Open its page in IncidentLens", page, new_tab=True)],
                     "Decided": [DynamicConfigValue("unit", "dateTimeAsIso")],
+                    "Id": [DynamicConfigValue("custom.hidden", True)],
                 },
             ), 16,
         ),

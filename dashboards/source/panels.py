@@ -39,6 +39,10 @@ from . import empty, look
 from .asking import Target
 
 PILL = "color-background-solid"
+BARS = 90  # at most in one panel: more are lines that nobody can point at
+# What a tick of an axis says that stands for no value. Grafana's axes of whole numbers have such ticks, and would write
+# the panel's own text at each; a text that counts as 0, as the empty one does, would be drawn as 0.
+NO_TICK = "\u200b"
 WORDS = ("Severity", "Disposition", "Status", "Verified", "Action", "State", "Outcome", "Level", "Kind", "What")
 
 
@@ -62,33 +66,42 @@ def figures(
     names: Sequence[str],
     *,
     colours: Mapping[str, Any] | None = None,
+    short: Mapping[str, str] | None = None,
+    listed: bool = False,
     none: str = empty.DASH,
 ) -> Builder[Panel]:
-    """Numbers of one row side by side; `colours` are thresholds by name, anything else has the colour of text."""
+    """Numbers of one row in the order of `names`; `colours` are thresholds by name, anything else has the colour of
+    text; `short` are names that are too long to be read whole. They stand side by side, for which each needs three
+    columns at most (Grafana puts the name before the number where there is more room), or `listed` below each other."""
     panel = (
         stat.Panel().title(title).description(description).with_target(target).no_value(none)
-        .with_transformation(only(*names))
+        .with_transformation(only(*names)).with_transformation(arranged(*names))
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/").values(False))
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE).text_mode(BigValueTextMode.AUTO)
-        .justify_mode(BigValueJustifyMode.CENTER).orientation(VizOrientation.VERTICAL)
+        .justify_mode(BigValueJustifyMode.AUTO if listed else BigValueJustifyMode.CENTER)
+        .orientation(VizOrientation.HORIZONTAL if listed else VizOrientation.VERTICAL)
         .text(VizTextDisplayOptions().title_size(13).value_size(26))
         .thresholds(look.steps(look.PLAIN)).color_scheme(look.by_threshold())
     )  # fmt: skip
-    for name, thresholds in (colours or {}).items():
-        panel.override_by_name(name, [DynamicConfigValue("thresholds", thresholds.build())])
+    for name in names:
+        found = [DynamicConfigValue("displayName", short[name])] if short and name in short else []
+        if colours and name in colours:
+            found.append(DynamicConfigValue("thresholds", colours[name].build()))
+        if found:
+            panel.override_by_name(name, found)
     return panel
 
 
 def figures_of(
     title: str, description: str, targets: Mapping[str, Target], *, colours: Mapping[str, Any] | None = None
 ) -> Builder[Panel]:
-    """Numbers side by side, each from a query of its own."""
+    """Numbers below each other, each from a query of its own."""
     panel = (
         stat.Panel().title(title).description(description).targets(list(targets.values())).no_value(empty.DASH)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE)
-        .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.CENTER)
-        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(26))
+        .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.AUTO)
+        .orientation(VizOrientation.HORIZONTAL).text(VizTextDisplayOptions().title_size(13).value_size(26))
         .thresholds(look.steps(look.PLAIN)).color_scheme(look.by_threshold())
     )  # fmt: skip
     for name, target in targets.items():
@@ -103,11 +116,11 @@ def words(title: str, description: str, target: Target, names: Sequence[str]) ->
     """Terms of one row side by side, each on its colour."""
     return (
         stat.Panel().title(title).description(description).with_target(target).no_value(empty.DASH)
-        .with_transformation(only(*names))
+        .with_transformation(only(*names)).with_transformation(arranged(*names))
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/").values(False))
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.BACKGROUND)
         .text_mode(BigValueTextMode.VALUE_AND_NAME).justify_mode(BigValueJustifyMode.CENTER)
-        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(20))
+        .orientation(VizOrientation.VERTICAL).text(VizTextDisplayOptions().title_size(13).value_size(15))
         .thresholds(look.steps(look.NOTHING)).color_scheme(look.by_threshold())
     )  # fmt: skip
 
@@ -116,13 +129,15 @@ def bars(
     title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT, colours: Any = None
 ) -> timeseries.Panel:
     """Counts over time, stacked; `colours` by series where the data brings none of its own."""
-    return (
+    panel = (
         _over_time(title, description, target, none, unit, colours)
         .draw_style(GraphDrawStyle.BARS)
         .line_width(0)
         .fill_opacity(80)
         .stacking(StackingConfig().mode(StackingMode.NORMAL).group("A"))
+        .max_data_points(BARS)
     )
+    return panel.decimals(0) if unit == look.COUNT else panel
 
 
 def lines(
@@ -147,6 +162,7 @@ def _over_time(
         )
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     )  # fmt: skip
+    panel.override_by_field_type("number", [DynamicConfigValue("noValue", NO_TICK)])
     for name, colour in (colours or {}).items():
         panel.override_by_name(str(name), [look.colour_of(colour)])
     return panel
@@ -168,6 +184,8 @@ def rows(
         table.Panel().title(title).description(description).with_target(target).no_value(none)
         .with_transformation(only(*columns, *unseen)).with_transformation(arranged(*columns)).show_header(True)
     )  # fmt: skip
+    # Without a unit Grafana adds milliseconds where all rows are within a minute, for which no column has room.
+    panel.override_by_field_type("time", [DynamicConfigValue("unit", "dateTimeAsIso")])
     _columns(panel, columns, overrides or {})
     for name in unseen:
         panel.override_by_name(name, [DynamicConfigValue("custom.hidden", True)])
@@ -218,11 +236,11 @@ def table_of(
 
 
 def sentences(title: str, description: str, target: Target, none: str) -> logs.Panel:
-    """Texts that wrap, in the order they come in."""
+    """Texts that wrap, the latest first: a panel that puts the oldest first shows the end of what it has."""
     return (
         logs.Panel().title(title).description(description).with_target(target).no_value(none).show_time(False)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
-        .enable_log_details(False).sort_order(LogsSortOrder.ASCENDING)
+        .enable_log_details(False).sort_order(LogsSortOrder.DESCENDING)
     )  # fmt: skip
 
 
@@ -259,7 +277,8 @@ def ranking(title: str, description: str, target: Target, none: str, *, unit: st
         bargauge.Panel().title(title).description(description).with_target(target).no_value(none).unit(unit).min(0)
         .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
-        .color_scheme(look.fixed("blue"))
+        .text(VizTextDisplayOptions().title_size(13).value_size(18)).color_scheme(look.fixed("blue"))
+        .with_transformation(DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]}))
     )  # fmt: skip
 
 

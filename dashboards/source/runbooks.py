@@ -17,26 +17,26 @@ def build() -> Board:
         variables=[source(), names("service", "Service"), names("runbook", "Runbook")], since="now-7d", refresh="1m",
     )  # fmt: skip
     board.row(
-        4,
+        10,
         (
             figures(
                 "In this time range", "Of the incidents found in it: with a matching runbook, verified as resolved, "
                 "and the mean time until over.",
                 ours("kpis", **WHERE),
                 ["Incidents", "Runbook hit rate", "Verified as resolved", "Time to resolve (MTTR)"],
-                colours={"Verified as resolved": look.steps(look.BAD, (0.5, look.WORSE), (0.8, look.GOOD))},
-            ), 24,
+                colours={
+                    "Verified as resolved": look.steps(look.PLAIN, (0, look.BAD), (0.5, look.WORSE), (0.8, look.GOOD)),
+                },
+                listed=True,
+            ), 5,
         ),
-    )  # fmt: skip
-    board.row(
-        10,
         (
             rows(
                 "Runbooks", "What they matched in this time range, and how that ended.",
                 ours("verification", format="runbooks", **WHERE), empty.NO_RUNBOOKS,
-                columns={"Runbook": None, "Matches": 85, "Resolved": None, "Still firing": 100, "Re escalated": 110,
-                         "Inconclusive": 110, "Came back": 100},
-            ), 24,
+                columns={"Runbook": None, "Matches": 85, "Share resolved": 125, "Resolved": 90, "Still firing": 100,
+                         "Re-escalated": 115, "Inconclusive": 110, "Came back": 100},
+            ), 19,
         ),
     )  # fmt: skip
     board.row(
@@ -60,8 +60,8 @@ def build() -> Board:
             rows(
                 "Watches", "Those that go on first, then the latest that ended.",
                 ours("verification", format="watches", limit=50, **WHERE), empty.NO_WATCHES,
-                columns={"Watched since": 165, "Outcome": 110, "Incident": None, "Ended": 165, "Must be quiet for": 130,
-                         "Records in them": 120, "Why": None},
+                columns={"Watched since": 165, "Outcome": 110, "Incident": None, "Ended": 165, "Must be quiet for": 145,
+                         "Why": None},
                 unseen=["Id"],
             ), 24,
         ),

@@ -9,10 +9,9 @@ from .panels import bars, figures, rows
 
 WHERE = {"service": ["$service"]}
 COLUMNS = {
-    "Message": None, "Level": 80, "Last hour": 90, "Usual an hour": 115, "Of all time": 95, "Last 24 hours": 230,
-    "Family": 85, "First seen": 165, "Last seen": 165,
+    "Message": None, "Level": 70, "Last hour": 85, "Usual an hour": 115, "Of all time": 95, "Last 24 hours": 285,
 }  # fmt: skip
-SHORT = {"Message": None, "Level": 80, "Last hour": 90, "Usual an hour": 115, "Last 24 hours": 230}
+SHORT = {"Message": None, "Level": 70, "Last hour": 85, "Usual an hour": 115}
 
 
 def build() -> Board:
@@ -23,24 +22,26 @@ def build() -> Board:
     )  # fmt: skip
     levels = {**WHERE, "level": ["$level"]}
     board.row(
-        4,
+        10,
         (
             figures(
                 "How much was held back", "Of the incidents found in this time range; precision: of what was held "
                 "back, the share that nobody was told of after all, that did not come back and no person called true.",
                 ours("kpis", **WHERE),
                 ["Incidents", "Told somebody", "Suppression rate", "Suppression precision"],
-                colours={"Suppression precision": look.steps(look.BAD, (0.8, look.WORSE), (0.95, look.GOOD))},
-            ), 24,
+                colours={
+                    "Suppression precision": look.steps(
+                        look.PLAIN, (0, look.BAD), (0.8, look.WORSE), (0.95, look.GOOD)
+                    ),
+                },
+                listed=True,
+            ), 5,
         ),
-    )  # fmt: skip
-    board.row(
-        10,
         (
             rows(
                 "The loudest messages", "By their records of all time.",
                 ours("signatures", sort="top", limit=50, **levels), empty.NO_SIGNATURES, columns=COLUMNS,
-            ), 24,
+            ), 19,
         ),
     )  # fmt: skip
     board.row(
@@ -55,12 +56,12 @@ def build() -> Board:
             rows(
                 "New", "First seen within the time range.",
                 ours("signatures", sort="new", limit=20, **levels), empty.NOTHING_NEW,
-                columns={"Message": None, "Level": 80, "First seen": 165, "Of all time": 95, "Last 24 hours": 230},
+                columns={"Message": None, "Level": 70, "First seen": 165, "Of all time": 95},
             ), 12,
         ),
     )  # fmt: skip
     board.row(
-        9,
+        11,
         (
             bars(
                 "Which signatures become incidents", "Incidents found, by the signature of the suspected cause.",
@@ -80,17 +81,16 @@ def build() -> Board:
             rows(
                 "Held back", "Incidents that nobody is told of, and why.",
                 ours("incidents", status=["suppressed"], sort="last_seen", limit=50, **WHERE), empty.NOTHING_HELD,
-                columns={"Found": 165, "Severity": 90, "Incident": None, "Service": 140, "Held back for": 140,
-                         "Records": 85},
+                columns={"Found": 165, "Severity": 90, "Incident": None, "Held back for": 140, "Records": 85},
                 unseen=["Id"],
-            ), 13,
+            ), 12,
         ),
         (
             rows(
                 "How it was held back", "Each time something was suppressed, with the reason.",
                 ours("actions", kind=["suppress"], limit=50, **WHERE), empty.NOTHING_HELD,
-                columns={"When": 165, "State": 85, "Incident": None, "Text": None}, unseen=["Id"],
-            ), 11,
+                columns={"When": 165, "State": 80, "Incident": None, "Text": None}, unseen=["Id"],
+            ), 12,
         ),
     )  # fmt: skip
     return board

@@ -41,6 +41,11 @@ def escape(text: str) -> Markdown:
     return Markdown(_LINE_START.sub(lambda found: f"{found.group()[:-1]}\\{found.group()[-1]}", escaped))
 
 
+def unmarked(text: str) -> str:
+    """What Markdown of `escape` reads like where nothing renders it: without its backslashes and its bold."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", re.sub(r"(?<!\\)\*\*", "", text))
+
+
 def code_block(text: str, limit: int = 4_000) -> Markdown:
     """A fenced block that nothing in the text can end; mentions of whole groups are broken in it too."""
     lines = "".join(char if char in "\n\t" or _shown(char) else " " for char in text)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incidentlens.actions.markdown import code, code_block, escape, plain, tame
+from incidentlens.actions.markdown import code, code_block, escape, plain, tame, unmarked
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,8 @@ def test_whatever_the_text_no_special_character_is_left_bare(text: str) -> None:
     shown = escape(text)
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*_\[\]<>#|~!]", shown)
     assert not re.search(r"@[^\u200b]", shown)
+
+
+@given(st.text(max_size=80))
+def test_markdown_that_nothing_renders_reads_as_the_text_that_it_shows(text: str) -> None:
+    assert unmarked(f"**{escape(text)}** and more") == f"{tame(text)} and more"

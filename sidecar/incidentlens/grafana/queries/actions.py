@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from incidentlens.actions.markdown import unmarked
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.decisions import Action
 from incidentlens.model.terms import ActionKind
@@ -67,5 +68,5 @@ def _said(action: Action) -> str:
     payload: dict[str, Any] = action.payload
     for name in ("text", "reason", "summary", "title"):
         if isinstance(payload.get(name), str) and payload[name]:
-            return str(payload[name])[:_TEXT]
+            return unmarked(str(payload[name])[:_TEXT])
     return ""

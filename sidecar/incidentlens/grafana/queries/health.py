@@ -56,7 +56,7 @@ async def _now(query: PanelQuery, context: QueryContext) -> Frame:
             "records",
             "Records a second",
             sum(one.total for one in taken) / (_RECENT / SECOND),
-            {"unit": "cps", "decimals": 1, "min": 0},
+            {"unit": "suffix:/s", "decimals": 1, "min": 0},
         ),
         ("failing", "Failing for", _seconds(context.now - failing if failing else (0 if reading else None)), _TIME),
         ("waiting", "Waiting to be published", float(outbox.waiting), _COUNT),
@@ -113,7 +113,7 @@ def _rate(buckets: Buckets, one: SeriesCount) -> Frame:
         for start, end in zip(buckets.starts, [*buckets.starts[1:], buckets.until], strict=True)
     ]  # fmt: skip
     values = [count / length for count, length in zip(buckets.values(one), seconds, strict=True)]
-    return _frame(buckets, level, values, {"unit": "cps", "min": 0}, look.LEVEL[Level(level)])
+    return _frame(buckets, level, values, {"unit": "suffix:/s", "min": 0}, look.LEVEL[Level(level)])
 
 
 def _of_runs(kind: str, runs: Sequence[Run], buckets: Buckets) -> list[Frame]:
@@ -152,7 +152,7 @@ async def _queries(_query: PanelQuery, context: QueryContext) -> Frame:
     cursors = sorted((await context.queries.panel_cursors(context.project, context.loki_queries)).items())
     behind = [_seconds(max(0, context.now - at)) for _, at in cursors]
     fields = [
-        Field("query", FieldType.STRING, [name for name, _ in cursors], {"displayName": "LogQL query"}),
+        Field("query", FieldType.STRING, [name for name, _ in cursors], {"displayName": "Query"}),
         Field("read_until", FieldType.TIME, [at for _, at in cursors], {"displayName": "Read until"}),
         Field("behind", FieldType.FLOAT, behind, {"displayName": "Behind", **_TIME}),
     ]

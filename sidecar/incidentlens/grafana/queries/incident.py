@@ -153,15 +153,15 @@ class Said(NamedTuple):
 
 
 def _lines(at: int, said: list[Said]) -> list[Field]:
-    """Sentences as log lines, which every version of the logs panel wraps. They are a millisecond apart, to stay in
-    their order."""
+    """Sentences as log lines, which every version of the logs panel wraps. Each is a
+    millisecond older than the one before it: a panel with the latest first has them in order, from the beginning."""
     shown = [one for one in said if one.text.strip()][:MAX_ROWS]
     labels = [
         {"kind": one.kind, **({"evidence": ", ".join(one.evidence)} if one.evidence else {})} for one in shown
     ]  # fmt: skip
     levels = [_LEVEL.get(one.kind, "unknown") for one in shown]
     return [
-        Field("timestamp", FieldType.TIME, [at + place * MILLISECOND for place in range(len(shown))]),
+        Field("timestamp", FieldType.TIME, [at - place * MILLISECOND for place in range(len(shown))]),
         Field("body", FieldType.STRING, [_cut(" ".join(one.text.split())) for one in shown], nullable=False),
         Field("severity", FieldType.STRING, levels),
         Field("id", FieldType.STRING, [str(place) for place in range(len(shown))]),

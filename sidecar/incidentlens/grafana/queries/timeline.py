@@ -16,6 +16,9 @@ from .query import PanelQuery, one_of
 DEFAULT_ROWS, MAX_ROWS = 20, 100
 MAX_PROBLEMS = 15
 MAX_EVENTS = 500
+# Letters at the side of a row: Grafana gives them two fifths of the panel, and cuts their beginning where that is too
+# little. Incidents stand beside something else, one incident's problems have the whole width.
+_LABEL, _LONG_LABEL = 28, 60
 FORMATS = ("states", "events")
 # An event's kind: the status from then on.
 _STATUS = {"opened": "open", "verifying": "verifying", "reopened": "open", "suppressed": "suppressed"}
@@ -61,7 +64,7 @@ async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
         end = row.ended_at if row.ended_at is not None else context.now
         states: States = [(row.onset, row.severity.value), (max(end, row.onset + 1), None)]
         links = look.incident_links(context, row.id)
-        shown.append(Row(row.id, row.title[:120], states, look.coloured(look.SEVERITY, links=links)))
+        shown.append(Row(row.id, _short(row.title, _LABEL), states, look.coloured(look.SEVERITY, links=links)))
     return look.noticed(
         [_frame(shown)], [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None]
     )
@@ -98,8 +101,8 @@ def _states(detail: IncidentDetail, now: int) -> list[Frame]:
     problems = sorted(incident.problems, key=lambda problem: (-problem.score, problem.onset))[:MAX_PROBLEMS]
     for problem in sorted(problems, key=lambda problem: problem.onset):
         failing: States = [(problem.onset, "failing"), (max(problem.last_seen, problem.onset + 1), None)]
-        title = f"{problem.service}: {' '.join(problem.template.replace('<*>', '…').split())[:80]}"
-        rows.append(Row(problem.id, title, failing, look.coloured(_FAILING)))
+        title = f"{problem.service}: {problem.template.replace('<*>', '…')}"
+        rows.append(Row(problem.id, _short(title, _LONG_LABEL), failing, look.coloured(_FAILING)))
     left = len(incident.problems) - len(problems)
     return look.noticed([_frame(rows)], [f"{left:,} lesser problems are not shown" if left else None])
 
@@ -111,6 +114,11 @@ class Row(NamedTuple):
     title: str
     states: States
     config: dict[str, object]
+
+
+def _short(text: str, length: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
 
 
 def _frame(rows: Sequence[Row]) -> Frame:

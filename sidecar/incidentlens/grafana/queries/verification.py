@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.clock import SECOND
+from incidentlens.model.terms import Outcome
 
 from . import look
 from .buckets import Buckets
@@ -14,6 +15,12 @@ from .links import explore
 from .query import PanelQuery, one_of
 
 FORMATS = ("series", "runbooks", "watches")
+_TITLES = {
+    Outcome.RESOLVED: "Resolved",
+    Outcome.STILL_FIRING: "Still firing",
+    Outcome.RE_ESCALATED: "Re-escalated",
+    Outcome.INCONCLUSIVE: "Inconclusive",
+}
 DEFAULT_ROWS = 100
 
 
@@ -52,11 +59,11 @@ async def _runbooks(query: PanelQuery, context: QueryContext) -> list[Frame]:
             "resolution_rate",
             FieldType.FLOAT,
             rates,
-            {"displayName": "Resolved", "unit": "percentunit", "min": 0, "max": 1, "decimals": 0},
+            {"displayName": "Share resolved", "unit": "percentunit", "min": 0, "max": 1, "decimals": 0},
         ),
     ]
     for outcome, colour in look.OUTCOME.items():
-        title = outcome.value.replace("_", " ").capitalize()
+        title = _TITLES[outcome]
         values = [getattr(ends, outcome.value) for ends in shown]
         fields.append(Field(outcome.value, number, values, {"displayName": title, **look.fixed(colour)}))
     fields.append(Field("reopened", number, [ends.reopened for ends in shown], {"displayName": "Came back"}))
