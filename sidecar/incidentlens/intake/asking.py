@@ -30,7 +30,9 @@ _ORDINARY = (
 _ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 _TRACE_LABELS = ("trace_id", "traceId", "traceID")
 
-Group = tuple[tuple[str, str], ...]  # label and value, as Loki grouped them; an empty value is a label that is not there
+Group = tuple[
+    tuple[str, str], ...
+]  # label and value, as Loki grouped them; an empty value is a label that is not there
 
 
 def _label(name: str, op: ast.MatchOp, value: str) -> ast.LabelFilter:
@@ -83,15 +85,16 @@ def without(query: str, groups: Sequence[Group]) -> str:
 def traces(query: str, ids: Iterable[str]) -> tuple[str, str]:
     """The query's lines that name these traces, and those whose metadata do (and the line does not).
 
-    The ids are data, and letters, digits and `-` only.
+    Failing ones are left out: they are read anyway. The ids are data, and letters, digits and `-` only.
     """
     wanted = tuple(one for one in ids if _ID.fullmatch(one))
     logs, patterns = parse_logs(query), tuple(ast.LinePattern(one) for one in wanted)
     either: ast.AnyLabelFilter = ast.StringFilter(ast.Matcher(_TRACE_LABELS[0], "=~", "|".join(wanted)))
     for name in _TRACE_LABELS[1:]:
         either = ast.EitherFilter(either, ast.StringFilter(ast.Matcher(name, "=~", "|".join(wanted))))
-    by_metadata = _first(logs, ast.LineFilter("!=", patterns), ast.LabelFilter(either))
-    return to_text(_first(logs, ast.LineFilter("|=", patterns))), to_text(by_metadata)
+    others = _label(LEVEL, "!~", FAILING)
+    by_metadata = _first(logs, *(ast.LineFilter("!=", (one,)) for one in patterns), others, ast.LabelFilter(either))
+    return to_text(_first(logs, ast.LineFilter("|=", patterns), others)), to_text(by_metadata)
 
 
 def counted(query: str, range_ns: int, by: Sequence[str]) -> str:

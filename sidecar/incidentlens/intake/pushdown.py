@@ -165,9 +165,7 @@ class PushDown:
         ]
         return failing + rest
 
-    async def _cells(
-        self, query: str, by: Sequence[str], start: int, end: int, kind: str | None = None
-    ) -> list[Cell]:
+    async def _cells(self, query: str, by: Sequence[str], start: int, end: int, kind: str | None = None) -> list[Cell]:
         cells: list[Cell] = []
         first, last = -(-start // BUCKET) * BUCKET, end // BUCKET * BUCKET
         if end - start <= _INSTANT or first >= last:
@@ -175,9 +173,7 @@ class PushDown:
         # Loki steps over whole multiples of a step: the ragged ends are asked for by themselves.
         if start < first:
             cells += await self._piece(query, by, start, first, kind)
-        series = await self._client.query_matrix(
-            asking.counted(query, BUCKET, by), first + BUCKET, last, BUCKET
-        )
+        series = await self._client.query_matrix(asking.counted(query, BUCKET, by), first + BUCKET, last, BUCKET)
         for one in series:
             cells += [
                 self._cell(one["metric"], kind, round(float(at) * SECOND) - BUCKET, value)
@@ -283,7 +279,9 @@ def unread(cells: Iterable[Cell], frames: Sequence[pl.DataFrame], sampled: bool,
         pl.concat(frames)
         .filter(pl.col("ts").is_between(after, end, closed="left"))
         .unique(["ts", "stream", "line"])
-        .with_columns(level.replace_strict({name: kind_of(name) for name in _FAILING | _WARN}, default="other").alias("kind"))
+        .with_columns(
+            level.replace_strict({name: kind_of(name) for name in _FAILING | _WARN}, default="other").alias("kind")
+        )
         .sort("ts")
         .join_asof(pl.DataFrame({"bucket": starts}), left_on="ts", right_on="bucket", strategy="backward")
         .group_by("service", "kind", pl.col("bucket").alias("ts"))

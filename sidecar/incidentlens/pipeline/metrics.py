@@ -30,14 +30,18 @@ OUTCOMES = Counter("incidentlens_verifications_total", "Ended verifications", ["
 FAILURES = Counter("incidentlens_failures_total", "Runs that failed", ["project", "reason"], registry=REGISTRY)
 PAGES = Counter("incidentlens_loki_pages_total", "Pages read from Loki", ["project", "query"], registry=REGISTRY)
 COUNTED = Counter(
-    "incidentlens_records_counted_total", "Records that Loki counted for push-down", ["project", "query"],
+    "incidentlens_records_counted_total",
+    "Records that Loki counted for push-down",
+    ["project", "query"],
     registry=REGISTRY,
 )
 UNREAD = Counter(
     "incidentlens_records_unread_total", "Of those, what was not fetched", ["project", "query"], registry=REGISTRY
 )
 SAMPLED_OUT = Counter(
-    "incidentlens_failing_sampled_out_total", "Failing records that push-down's bound kept out", ["project", "query"],
+    "incidentlens_failing_sampled_out_total",
+    "Failing records that push-down's bound kept out",
+    ["project", "query"],
     registry=REGISTRY,
 )
 LOKI_BYTES = Counter(

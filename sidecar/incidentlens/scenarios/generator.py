@@ -146,9 +146,7 @@ def _moments(rng: random.Random, per_second: float, start: int, end: int) -> Ite
         yield at
 
 
-def _everyday(
-    rng: random.Random, rate: float, shares: tuple[float, float], start: int, end: int
-) -> Iterator[Event]:
+def _everyday(rng: random.Random, rate: float, shares: tuple[float, float], start: int, end: int) -> Iterator[Event]:
     info, failing = shares
     draw = Draw(rng)
     covered = [error for error in ERRORS if error.covered]
