@@ -9,6 +9,7 @@ from typing import Protocol
 
 from incidentlens.config.loader import Loaded
 from incidentlens.model.clock import Clock
+from incidentlens.pipeline.choosing import Choice
 from incidentlens.store.base import Store
 from incidentlens.store.pg.queries import PostgresQueries
 
@@ -30,6 +31,8 @@ class HealthLike(Protocol):
     def failing_since(self) -> int | None: ...
     @property
     def quarantined(self) -> int: ...
+    @property
+    def reading(self) -> Mapping[str, Choice]: ...
 
 
 class RunnerLike(Protocol):

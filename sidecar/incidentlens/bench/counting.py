@@ -33,7 +33,7 @@ class Counted:
 
 
 class CountingLoki(httpx.AsyncBaseTransport):
-    """Answers query_range and query. `moved`: bytes answered; `cpu`: seconds of CPU spent answering; both may be set."""
+    """Answers query_range and query. `moved`: bytes answered; `cpu`: seconds of CPU spent answering."""
 
     def __init__(self, lines: Iterable[Line], counted: Sequence[Counted] = ()) -> None:
         streams: dict[tuple[tuple[str, str], ...], list[logql.Entry]] = {}

@@ -141,7 +141,6 @@ def _scenario(times: int, whole: bool) -> tuple[Any, list[Any]]:
     if whole:
         return Scenario("db_cascade", 1, rate=rate, errors=_ERRORS, warnings=_WARNINGS), []
     bad = _ERRORS + _WARNINGS
-    shares = {"errors": 100 * _ERRORS / bad, "warnings": 100 * _WARNINGS / bad}
     # Which services write the harmless lines, and in what shares, is taken from a minute of them.
     harmless = Scenario("healthy", 1, rate=BASE_RATE, errors=0, warnings=0).history(START, 60)
     share = Count(line.labels["service_name"] for line in harmless)
@@ -150,7 +149,7 @@ def _scenario(times: int, whole: bool) -> tuple[Any, list[Any]]:
         Counted({"service_name": service, "detected_level": "info"}, rate * (1 - bad / 100) * number / total)
         for service, number in sorted(share.items())
     ]
-    return Scenario("db_cascade", 1, rate=rate * bad / 100, **shares), counted
+    return Scenario("db_cascade", 1, rate=rate * bad / 100, errors=100 * _ERRORS / bad, warnings=100 * _WARNINGS / bad), counted
 
 
 def _failing(run: Iterable[Any]) -> int:

@@ -11,11 +11,11 @@ from incidentlens.logql import ast, parse_logs, to_text
 LEVEL = "detected_level"
 FAILING = "error|fatal|critical"
 
-# Said of failure whatever the level says, and the lines that continue a stack trace: Loki gives each a level of its own.
+# Said of failure whatever the level says, and the lines that continue a stack trace, each of which has its own level.
 _STRONG = (
     r"(?i:oom-?_?kill|out of memory|outofmemory|stack ?overflow|kernel panic|panic:|segmentation fault|segfault|"
-    r"core dumped|sigsegv|sigabrt|killed process|crash ?loop ?back ?off|imagepullbackoff|errimagepull|evicted|data loss|"
-    r"corrupt|no space left|disk full|probe failed|back-off restarting|traceback|unhandled|uncaught|deadlock)"
+    r"core dumped|sigsegv|sigabrt|killed process|crash ?loop ?back ?off|imagepullbackoff|errimagepull|evicted|"
+    r"data loss|corrupt|no space left|disk full|probe failed|back-off restarting|traceback|unhandled|uncaught|deadlock)"
     r"|[A-Za-z](?:Exception|Error)(?:: | at |\)|$)"
     r"|^\s+at \S|^Caused by: |^\s+(?:Suppressed: |\.\.\. \d+ more|File \")|^goroutine \d+ "
 )

@@ -135,7 +135,10 @@ class LokiClient:
         return dict(await self.get_json("/loki/api/v1/index/stats", params))
 
     async def index_volume(self, selector: str, start: int, end: int) -> float:
-        """Bytes of the selector's streams between `start` and `end` (ns), as the index knows them; of the thousand largest."""
+        """Bytes of the selector's streams between `start` and `end` (ns), as the index knows them.
+
+        Of the thousand largest sets of labels that the selector names.
+        """
         params = {"query": selector, "start": str(start), "end": str(end), "limit": "1000"}
         series = await self._result("/loki/api/v1/index/volume", params, "vector")
         return sum(float(one["value"][1]) for one in series)

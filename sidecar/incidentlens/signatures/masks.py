@@ -73,12 +73,7 @@ SHAPES: tuple[Mask, ...] = (
     Mask("ipv6", r"(?:::|\b(?:0|[a-fA-F]{1,4}):{1,2})+0(?:::?(?:0|[a-fA-F]{1,4})\b)*", "0", "addresses with colons"),
     Mask("windows_path", rf"\b[A-Za-z]:[\\/][^{_END}]*|\\\\?[\w.$-]+\\[^{_END}]*", "0", "Windows paths"),
     Mask("path", rf"(^|[\s(\[{{=:,>@-])(?:\.{{0,2}}|~)/[^{_END}:(]+", "${1}0", "paths"),
-    Mask(
-        "package_path",
-        rf"(?-u:\b[A-Za-z_][\w-]*(?:\.[\w-]+)+/)[^{_END}:(=]+",
-        "0",
-        "paths that begin with a dotted name",
-    ),
+    Mask("package_path", rf"(?-u:\b[A-Za-z_][\w-]*(?:\.[\w-]+)+/)[^{_END}:(=]+", "0", "paths that begin with a dotted name"),
     Mask(
         "host",
         rf"\b(?-u:[\w-]+\.)+(?:{_TOP_LEVEL}|(?-u:[\w-]+\.[a-z]{{2}}))(?::0)?([^\w.:-]|[.:]\s|[.:]?$)",

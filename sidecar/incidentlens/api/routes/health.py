@@ -23,8 +23,8 @@ class Alive(BaseModel):
 
 class Ready(BaseModel):
     """`reasons`: why not, one sentence each. `projects`: `ok`, or why not. `quarantined`: records of each that made a
-    stage raise and are kept aside; a defect to report, but nothing stands still for it. `reading`: by project and query,
-    `full` or `push_down` and why; of the projects that the asker may see."""
+    stage raise and are kept aside; a defect to report, but nothing stands still for it. `reading`: by project and
+    query, `full` or `push_down` and why; of the projects that the asker may see."""
 
     ready: bool
     store: str
