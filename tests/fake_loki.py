@@ -15,17 +15,23 @@ import orjson
 
 from incidentlens import logql
 from incidentlens.intake.loki import LokiClient, LokiSettings
+from incidentlens.localloki.levels import detect_level
 
 Fault = Callable[[httpx.Request], httpx.Response | None]
 
 
 class FakeLoki(httpx.AsyncBaseTransport):
-    """One tenant's Loki. `fault`, where set, may answer in its place; `asked` are the requests it got."""
+    """One tenant's Loki. `fault`, where set, may answer in its place; `asked` are the requests it got.
 
-    def __init__(self, max_entries: int = 5000) -> None:
+    `levels`: it finds `detected_level` in what is pushed, as Loki does unless told otherwise.
+    """
+
+    def __init__(self, max_entries: int = 5000, *, levels: bool = False) -> None:
         self._streams: dict[tuple[tuple[str, str], ...], dict[tuple[int, str], dict[str, str]]] = {}
         self._sorted: dict[tuple[tuple[str, str], ...], list[logql.Entry]] = {}
         self._limits = logql.Limits(max_entries=max_entries)
+        self._levels = levels
+        self.moved = 0  # bytes answered
         self.fault: Fault | None = None
         self.asked: list[httpx.Request] = []
         self.rewrite: Callable[[bytes], bytes] = lambda body: body
@@ -39,7 +45,10 @@ class FakeLoki(httpx.AsyncBaseTransport):
         self._sorted.pop(key, None)
         stream = self._streams.setdefault(key, {})
         for record in records:
-            stream.setdefault((int(record[0]), record[1]), dict(record[2]) if len(record) > 2 else {})
+            metadata = dict(record[2]) if len(record) > 2 else {}
+            if self._levels:
+                metadata["detected_level"] = detect_level(labels, metadata, record[1])
+            stream.setdefault((int(record[0]), record[1]), metadata)
 
     @property
     def size(self) -> int:
@@ -82,8 +91,11 @@ class FakeLoki(httpx.AsyncBaseTransport):
             start, end = int(params["start"]), int(params["end"])
             found = [stream.labels for stream in self.streams(matchers, start, end) if stream.entries]
             return httpx.Response(200, json={"status": "success", "data": found})
-        if path.endswith("/query_range"):
-            result: Any = logql.evaluate_logs(
+        if path.endswith("/query_range") and logql.is_metric(params["query"]):
+            start, end, step = int(params["start"]), int(params["end"]), round(float(params["step"]) * 10**9)
+            result: Any = logql.evaluate_range(params["query"], self, start, end, step, limits=self._limits)
+        elif path.endswith("/query_range"):
+            result = logql.evaluate_logs(
                 params["query"],
                 self,
                 int(params["start"]),
@@ -97,7 +109,7 @@ class FakeLoki(httpx.AsyncBaseTransport):
             result = logql.evaluate_instant(params["query"], self, int(params["time"]))
         else:
             return httpx.Response(404, text="404 page not found")
-        body = self.rewrite(orjson.dumps(logql.response(result)))
+        self.moved += len(body := self.rewrite(orjson.dumps(logql.response(result))))
         return httpx.Response(200, content=body, headers={"Content-Type": "application/json"})
 
 

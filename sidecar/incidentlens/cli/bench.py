@@ -9,7 +9,7 @@ import typer
 
 from .console import answer, print_json, talk, unusable
 
-_PARTS = ("throughput", "replay", "latency", "pages", "panels", "refresh", "stream", "idle", "discord")
+_PARTS = ("throughput", "replay", "latency", "pages", "panels", "refresh", "stream", "idle", "discord", "scale")
 _SERVED = ("panels", "refresh", "stream")  # measured on one sidecar over one large store
 
 
@@ -28,11 +28,13 @@ def bench(
     changes: int = typer.Option(100, "--changes", help="Changes for the stream."),
     grafana: str | None = typer.Option(None, "--grafana", help="For discord: as in `incidentlens demo`."),
     grafana_home: Path | None = typer.Option(None, "--grafana-home", help="For discord: as in `incidentlens demo`."),
+    times: int = typer.Option(1000, "--times", help="The largest volume for scale, times 50 lines a second."),
+    picture: Path | None = typer.Option(None, "--picture", help="Draw scale's cost against volume (PNG or SVG)."),
     out: Path | None = typer.Option(None, "--out", help="Write the figures as JSON to this file too."),
     as_json: bool = typer.Option(False, "--json", help="Answer in JSON."),
 ) -> None:
     """Measure this machine; prints figures with their conditions."""
-    from incidentlens.bench import discord, latency, measure, pages, replaying, served_parts, throughput
+    from incidentlens.bench import discord, latency, measure, pages, replaying, scale, served_parts, throughput
     from incidentlens.demo.programs import Unusable, Wanted, find
 
     chosen = tuple(parts or _PARTS)
@@ -51,6 +53,7 @@ def bench(
         "latency": lambda: latency.measure(rounds),
         "pages": lambda: pages.measure(incidents),
         "idle": lambda: served_parts.measure_idle(seconds),
+        "scale": lambda: scale.measure(times, picture),
         "discord": lambda: discord.measure(programs, rounds),
     }
     figures = []

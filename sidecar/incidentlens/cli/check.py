@@ -34,27 +34,35 @@ def check(
                 answer.print(str(problem), markup=False)
         raise typer.Exit(1) from None
 
-    async def ask(loaded: Loaded) -> list[str]:
+    async def ask(loaded: Loaded) -> tuple[list[str], dict[str, dict[str, str]]]:
         from incidentlens.intake.errors import LokiError
         from incidentlens.intake.loki import LokiClient
+        from incidentlens.model.clock import SystemClock
+        from incidentlens.pipeline.choosing import choose
 
-        wrong = []
+        wrong: list[str] = []
+        reading: dict[str, dict[str, str]] = {}
         for project in loaded.projects.values():
             async with LokiClient(project.loki) as client:
                 for query in project.queries:
                     try:
                         await client.format_query(query.logql)
+                        if not query.metric:
+                            chosen = await choose(client, project, query, SystemClock().now())
+                            told = f"{chosen.mode.value}: {chosen.why}"
+                            reading.setdefault(project.name, {})[query.name] = told
                     except LokiError as error:
                         wrong.append(f"{config}: projects.{project.name}.queries {query.name}: {error}")
-        return wrong
+        return wrong, reading
 
-    wrong = asyncio.run(ask(loaded)) if loki else []
+    wrong, reading = asyncio.run(ask(loaded)) if loki else ([], {})
     summary = {
         name: {
             "queries": [query.name for query in project.queries],
             "runbooks": len(project.runbooks),
             "mode": project.policy.mode.value,
             "tokens": len(project.tokens),
+            **({"reading": reading.get(name, {})} if loki else {}),
         }
         for name, project in loaded.projects.items()
     }
@@ -70,6 +78,8 @@ def check(
                     f"{name}: queries {queries}; {len(project.runbooks)} runbooks; mode {project.policy.mode}",
                     markup=False,
                 )
+                for query, told in reading.get(name, {}).items():
+                    answer.print(f"  {query} is read by {told}", markup=False)
             talk.print(
                 f"all is well. Next: incidentlens replay --config {config} --since 24h   (what would have been found)",
                 markup=False,

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
@@ -42,6 +42,7 @@ class Query:
     logql: str
     metric: bool
     above: float | None
+    read: Literal["auto", "full", "push_down"] = "full"  # how a log query is read, see `pipeline.choosing`
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +254,10 @@ def _query(query: QueryConfig) -> Query | str:
         return "is a metric query, so it needs `above`: the value over which a series starts an investigation"
     if not metric and query.above is not None:
         return "is a log query; `above` is for metric queries"
+    if metric and query.read != "auto":
+        return "is a metric query, which Loki counts anyway; `read` is for log queries"
     text = query.logql if query.keep_own_streams else without_own_streams(query.logql)
-    return Query(query.name, text, metric, query.above)
+    return Query(query.name, text, metric, query.above, query.read)
 
 
 def without_own_streams(query: str) -> str:

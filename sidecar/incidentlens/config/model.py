@@ -95,6 +95,7 @@ class QueryConfig(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     logql: str = Field(min_length=2)
     above: float | None = None  # metric queries only: each series above it starts an investigation
+    read: Literal["auto", "full", "push_down"] = "auto"  # log queries only: see PushDownConfig
     keep_own_streams: bool = False  # IncidentLens's and Loki's own streams are left out unless this is set
 
 
@@ -151,6 +152,14 @@ class AnomaliesConfig(Section):
         return self
 
 
+class PushDownConfig(Section):
+    """When Loki counts a query's lines instead of giving them all, and the most that is fetched then."""
+
+    above_mb_per_minute: float = Field(default=50, gt=0, allow_inf_nan=False)  # for `read: auto`; 50 are 3 GB an hour
+    failing_per_minute: int = Field(default=20_000, ge=100)  # failing lines; past it they are sampled
+    context_per_minute: int = Field(default=2_000, ge=100)  # warnings of a service that stands out, lines of traces
+
+
 class ProjectConfig(Section):
     """A tenant: what is read, how often, what matters in it, and who may see it."""
 
@@ -174,6 +183,7 @@ class ProjectConfig(Section):
     signature_rules: Annotated[SignatureRules | Path, file_or_value(SignatureRules)] = SignatureRules()
     max_signatures: int = Field(default=20_000, ge=100, le=1_000_000)
     max_records_per_tick: int = Field(default=500_000, ge=1000)
+    push_down: PushDownConfig = PushDownConfig()
     tokens: tuple[TokenConfig, ...] = ()
     ruler: RulerConfig = RulerConfig()
     deploys: tuple[DeployQueryConfig, ...] = Field(default=(), max_length=20)

@@ -13,7 +13,7 @@ import orjson
 import polars as pl
 import xxhash
 
-from incidentlens.model.clock import MINUTE
+from incidentlens.model.clock import HOUR, MINUTE
 from incidentlens.model.incidents import Problem, ScoreParts
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level, ProblemKind
@@ -36,6 +36,7 @@ from .silence import WEIGHT as SILENCE_WEIGHT
 from .silence import Silences
 from .steps import Row, minute_counts, steps
 from .suppression import suppression
+from .unread import Thin, others
 
 _EXPECTED = 5.0  # usual lines of a service; of fewer none may come by chance
 
@@ -55,6 +56,7 @@ class Detector:
         self._judge = Judge(settings, self._memory)
         self._calls = Calls(state)
         self._silences = Silences(state, settings, self._memory, self._judge)
+        self._thin = Thin.decode(state)
         self._half_life = settings.half_life / MINUTE
         self._counts: list[SignatureCount] = []
         self._names: Names | None = None
@@ -70,17 +72,22 @@ class Detector:
         """How much time has been observed or learned from."""
         return self._memory.clock.minutes
 
-    def learn(self, signed: pl.DataFrame) -> None:
-        """Take a SIGNED frame as what is usual: no problems come of it, and the whole of it is history at once."""
+    def learn(self, signed: pl.DataFrame, unread: pl.DataFrame | None = None, *, partial: bool = False) -> None:
+        """Take a SIGNED frame as what is usual: no problems come of it, and the whole of it is history at once.
+
+        `unread` (see `unread`): lines that were counted only. `partial`: there are others that were not read.
+        """
         self._counts = minute_counts(signed)
-        if signed.height == 0:
+        counted = others(unread, self._settings.bucket)
+        if signed.height == 0 and not counted:
             return
         clock = self._memory.clock
-        for bucket, rows in steps(signed, self._settings.bucket):
+        for bucket, rows in steps(signed, self._settings.bucket, unread):
             clock.begin(bucket, 0, self._settings.window)
             clock.advance(bucket)
             for row in rows:
                 self._take(bucket, row)
+        self._hear(counted)
         clock.advance(clock.at + self._settings.bucket)
         for key in self._memory.touched_keys():
             key.flush(clock.minutes, self._half_life)
@@ -88,18 +95,46 @@ class Detector:
             for _, harmless, _ in service.window:
                 service.fold(harmless, clock.minutes, self._half_life)
             service.window.clear()
-        self._sequences.learn(signed)
-        self._latencies.learn(signed)
-        self._shares.learn(signed)
+        if not partial:
+            self._sequences.learn(signed)
+            self._latencies.learn(signed)
+            self._shares.learn(signed)
+            self._watch(signed, list(self._memory.touched_keys()))
         self._calls.take(signed)
-        self._watch(signed, list(self._memory.touched_keys()))
         clock.base = clock.minutes
         clock.learned = True
         clock.loose = True
 
-    def observe(self, signed: pl.DataFrame, now: int, context: DetectionContext | None = None) -> list[Problem]:
+    def recall(self, service: str, signed: pl.DataFrame, minutes: float) -> None:
+        """What the warnings of `service` were before it stood out: a sample (SIGNED) worth `minutes` of its whole log.
+
+        It takes the place of what was known of them, since they were not read meanwhile.
+        """
+        at = self._judge.base_at()
+        known = at - self._memory.service(service, self._memory.clock.at).since
+        minutes = max(0.0, min(minutes, known))
+        self._thin.put(service, at - minutes, at)
+        for _, rows in steps(signed.filter(pl.col("service") == service), HOUR * 24 * 365):
+            for row in rows:
+                key = self._memory.key(row.service, row.signature) or self._new_key(row)
+                if key.span is not None or key.level != Level.WARN:
+                    continue
+                key.since, key.decayed_at = at - minutes, at
+                key.events = float(row.records)
+                # As of a Poisson process: variance and mean of its minutes are equal.
+                key.squares = key.events + key.events**2 / minutes if minutes > 0 else key.events
+                key.total = max(key.total, row.records)
+
+    def observe(
+        self,
+        signed: pl.DataFrame,
+        now: int,
+        context: DetectionContext | None = None,
+        unread: pl.DataFrame | None = None,
+    ) -> list[Problem]:
         """Problems that began or went on in `signed` (only records not given before), at `now` (ns).
 
+        `unread` (see `unread`): lines that were counted and not read.
         A problem keeps its id, onset and earliest samples as long as its span lasts; its count is that of the span.
         """
         context = context or DetectionContext()
@@ -112,7 +147,7 @@ class Detector:
         wrote: dict[tuple[str, str], Key] = {}
         if clock.loose and signed.height:
             self._silences.begin(int(signed["ts"].min()))  # type: ignore[arg-type]
-        for bucket, rows in steps(signed, self._settings.bucket):
+        for bucket, rows in steps(signed, self._settings.bucket, unread):
             clock.begin(bucket, skipped, self._settings.window)
             skipped = 0
             clock.advance(bucket)
@@ -123,17 +158,20 @@ class Detector:
                 wrote[(key.service, key.signature)] = key
                 if key.weight > 0 and (span := self._judge.judge(key, row, bucket, key.service in alerted)):
                     touched[id(span)] = (key, span)
+        self._hear(others(unread, self._settings.bucket))
         if clock.at < now <= clock.at + self._settings.ahead:  # further off it is another clock than the records'
             clock.advance(now - now % self._settings.bucket)
         self._prove(signed, list(touched.values()), context)
         problems = [self._problem(key, span, context) for key, span in touched.values()]
-        problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
         self._calls.take(signed)
-        slow = self._latencies.observe(signed, learned=clock.learned)
-        problems.extend(self._slow(signed, found, context) for found in slow)
-        named = {key.service for key, _ in touched.values()} | alerted
-        problems.extend(self._failing_more(signed, share, context) for share in self._shares.observe(signed, named))
-        problems.extend(self._silent(signed, wrote.values(), context))
+        if not context.partial:
+            problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
+            slow = self._latencies.observe(signed, learned=clock.learned)
+            problems.extend(self._slow(signed, found, context) for found in slow)
+            named = {key.service for key, _ in touched.values()} | alerted
+            failing = self._shares.observe(signed, named)
+            problems.extend(self._failing_more(signed, share, context) for share in failing)
+            problems.extend(self._silent(signed, wrote.values(), context))
         problems.extend(self._alert_problems(context, now))
         return sorted(problems, key=lambda problem: (problem.onset, problem.id))
 
@@ -147,7 +185,7 @@ class Detector:
         out = self._memory.changed()
         for stage in stages:
             out |= stage.changed()
-        return out
+        return out | self._thin.state()
 
     def calls(self) -> Mapping[str, tuple[str, ...]]:
         """{service: the services it calls}, as traces have shown."""
@@ -179,17 +217,8 @@ class Detector:
         service = self._memory.service(row.service, row.first)
         key = self._memory.key(row.service, row.signature)
         if key is None:
-            key = Key(
-                service=row.service,
-                signature=row.signature,
-                template=row.template,
-                level=row.level,
-                weight=strength(f"{row.message}\n{row.exception}" if row.exception else row.message, row.level),
-                first_seen=row.first,
-                last_seen=row.last,
-                since=service.since,
-            )
-            self._memory.add(key)
+            key = self._new_key(row)
+        self._thin.restrict(key)
         self._slide(key, service, bucket)
         if key.weight > 0 and key.total == 1:
             service.singles -= 1
@@ -206,6 +235,33 @@ class Detector:
         if clock.at - bucket > self._settings.window:
             self._slide(key, service, clock.at)
         return key
+
+    def _new_key(self, row: Row) -> Key:
+        key = Key(
+            service=row.service,
+            signature=row.signature,
+            template=row.template,
+            level=row.level,
+            weight=strength(f"{row.message}\n{row.exception}" if row.exception else row.message, row.level),
+            first_seen=row.first,
+            last_seen=row.last,
+            since=self._memory.service(row.service, row.first).since,
+        )
+        self._memory.add(key)
+        return key
+
+    def _hear(self, counted: dict[int, list[tuple[str, int, int]]]) -> None:
+        """Count lines that were not read in their services."""
+        clock = self._memory.clock
+        for bucket, rows in counted.items():
+            clock.advance(bucket)
+            for name, harmless, warnings in rows:
+                service = self._memory.service(name, bucket)
+                service.add(bucket, warnings, harmless, bucket)
+                edge = clock.at - self._settings.window
+                while service.window and service.window[0][0] <= edge:
+                    _, healthy, _ = service.window.pop(0)
+                    service.fold(healthy, self._judge.base_at(), self._half_life)
 
     def _slide(self, key: Key, service: Service, bucket: int) -> None:
         """Fold what left the window into the baseline."""

@@ -45,6 +45,7 @@ class DetectionContext(Value):
     noise: frozenset[str] = frozenset()  # signatures that users call noise
     service_first_seen: Mapping[str, int] = Field(default_factory=dict)
     skipped: int = 0  # ns of the time before these records that nobody read
+    partial: bool = False  # only what fails was read: what needs every line is not looked for
     learning: bool = False  # the project is in mode learn
     new_service_grace: int = 10 * MINUTE
     deploy_grace: int = 5 * MINUTE

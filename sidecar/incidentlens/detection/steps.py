@@ -12,6 +12,8 @@ from incidentlens.model.clock import MINUTE
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import Level
 
+from .unread import share_out
+
 _MAX_TEXT = 2_000
 
 
@@ -30,8 +32,8 @@ class Row(NamedTuple):
     exception: str | None
 
 
-def steps(signed: pl.DataFrame, width: int) -> Iterator[tuple[int, list[Row]]]:
-    """(bucket start in ns, its rows) in order of time, for buckets of `width` ns."""
+def steps(signed: pl.DataFrame, width: int, unread: pl.DataFrame | None = None) -> Iterator[tuple[int, list[Row]]]:
+    """(bucket start in ns, its rows) in order of time, for buckets of `width` ns; `unread`: see `unread`."""
     if signed.height == 0:
         return
     grouped = (
@@ -50,6 +52,8 @@ def steps(signed: pl.DataFrame, width: int) -> Iterator[tuple[int, list[Row]]]:
         .sort("bucket", "first", "service", "signature")
         .collect()
     )
+    if unread is not None:
+        grouped = share_out(grouped, unread, width)
     for bucket, rows in groupby(map(Row._make, grouped.iter_rows()), key=lambda row: row.bucket):
         yield bucket, list(rows)
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from incidentlens.config.loader import Project
 from incidentlens.incidents import group
+from incidentlens.intake.pushdown import History
 from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import Clock
 from incidentlens.model.decisions import Alert, Deploy, Verification
@@ -51,6 +52,9 @@ class Intake:
     since: Mapping[str, int] = field(default_factory=dict)
     # What Loki counted for each verification that was asked about; None: count the tick's own records instead.
     counts: Mapping[str, int | None] | None = None
+    # Lines that Loki counted and that were not fetched (`intake.pushdown.UNREAD`); None where all were read.
+    unread: pl.DataFrame | None = None
+    histories: Sequence[History] = ()  # of services that newly stand out
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +111,24 @@ class Engine:
         report.seconds = time.perf_counter() - began
         return report
 
-    async def learn(self, lines: pl.DataFrame, cursors: Mapping[str, int] | None = None, keep: int = 0) -> int:
+    async def learn(
+        self,
+        lines: pl.DataFrame,
+        cursors: Mapping[str, int] | None = None,
+        keep: int = 0,
+        unread: pl.DataFrame | None = None,
+    ) -> int:
         """Take `lines` (LINES) into the baseline: nothing is found in them and nothing is told. How many were put
         aside because they made a stage raise.
 
         `cursors` move with it, so that learning goes on where it was broken off. Records from `keep` (ns) on are
-        remembered as seen: the first tick's overlap will bring them again.
+        remembered as seen: the first tick's overlap will bring them again. `unread`: see `Intake`.
         """
 
         async def once(lines: pl.DataFrame, aside: Aside, keep_it: bool) -> int:
             async with self._turn(keep_it) as tx:
                 memory = await self._remember(tx)
-                await self._learn(tx, memory, lines, cursors or {}, keep, aside)
+                await self._learn(tx, memory, lines, cursors or {}, keep, aside, unread)
                 await self._advanced(tx, memory)
             return len(aside.parts)
 
@@ -239,7 +249,14 @@ class Engine:
         return await self._advance(tx, memory, signed, intake, report)
 
     async def _learn(
-        self, tx: Transaction, memory: Memory, lines: pl.DataFrame, cursors: Mapping[str, int], keep: int, aside: Aside
+        self,
+        tx: Transaction,
+        memory: Memory,
+        lines: pl.DataFrame,
+        cursors: Mapping[str, int],
+        keep: int,
+        aside: Aside,
+        unread: pl.DataFrame | None,
     ) -> None:
         if cursors:
             fresh = await self._run(unseen, lines, ())
@@ -249,7 +266,7 @@ class Engine:
             edge = min(keep, memory.edge(self.project.config.overlap, keep))
             await self._remember_seen(tx, memory, fresh.filter(pl.col("ts") >= keep), edge)
         signed = await self._run(_sign, memory, lines)
-        await self._run(memory.detector.learn, signed)
+        await self._run(memory.detector.learn, signed, unread, partial=unread is not None)
         await self._save_services(tx, memory, signed)
         await self._save_stages(tx, memory)
         for name, at in cursors.items():
@@ -266,12 +283,15 @@ class Engine:
             await tx.add_deploy(deploy)
         situation = await read_situation(tx, self.project, memory, now)
         report.records = signed.height
-        problems = await self._run(
-            memory.detector.observe, signed, now, detection_context(self.project, situation, signed)
-        )
+        for history in intake.histories:
+            usual = await self._run(_sign, memory, history.lines)
+            await self._run(memory.detector.recall, history.service, usual, history.minutes)
+        context = detection_context(self.project, situation, signed, partial=intake.unread is not None)
+        problems = await self._run(memory.detector.observe, signed, now, context, intake.unread)
         counts = await self._save_stages(tx, memory)
         problems = self._bounded(problems, situation, report)
         report.problems = len(problems)
+        report.found = problems
         report.suppressed = sum(problem.suppressed is not None for problem in problems)
         settings = grouping_settings(self.project, situation, memory.catalogue)
         changed = await self._run(group, problems, situation.live, now, settings)

@@ -27,8 +27,10 @@ from incidentlens.model.times import utc
 from incidentlens.store.base import Store, StoreError
 
 from . import metrics
+from .choosing import Choice, ReadMode, choose
 from .engine import Engine, Intake, Position
 from .memory import LEARNT
+from .pushing import Pushed, Pushing
 from .questions import Questions
 from .report import Run, TickReport
 
@@ -58,6 +60,7 @@ class Health:
     cut: int = 0
     quarantined: int = 0  # since this process began; the store has them all
     runs: deque[Run] = field(default_factory=lambda: deque(maxlen=_RUNS))
+    reading: dict[str, Choice] = field(default_factory=dict)  # query: how it is read, and why
 
 
 class ProjectRunner:
@@ -77,6 +80,7 @@ class ProjectRunner:
         self._store = store
         self._clock = clock
         self._questions = Questions(project, client)
+        self._pushing = Pushing(project)
         self.engine = Engine(project, store, clock)
         self._turn = asyncio.Lock()
         self._next: Project | None = None
@@ -126,8 +130,10 @@ class ProjectRunner:
                     break
             self._well()
         except (LokiError, StoreError) as error:
+            self._pushing.taken_back()
             self._ill(error)
         except Exception as error:
+            self._pushing.taken_back()
             log.exception("%s: a defect; nothing of this tick was kept, it is tried again", self.project.name)
             self._at_once = max(_LEAST_RECORDS, self._bound // 8)
             self._ill(error)
@@ -153,6 +159,8 @@ class ProjectRunner:
         await self._questions.configure(project)
         self.project = project
         self.engine.configure(project)
+        self._pushing = Pushing(project)
+        self.health.reading = {}
 
     async def _step(self, *, alerted: bool = False) -> bool:
         """One step; True while there is more past to catch up."""
@@ -160,6 +168,7 @@ class ProjectRunner:
         position = await self._position(now)
         spans: dict[str, Span] = {}
         frames: list[pl.DataFrame] = []
+        pushed: list[Pushed] = []
         problems: list[LokiError] = []
         for query in self.project.queries:
             if query.metric:
@@ -169,7 +178,13 @@ class ProjectRunner:
             if span is None:
                 continue
             try:
-                read, reached = await self._fetch(query, span, cursor)
+                if await self._mode(query, now) is ReadMode.PUSH_DOWN:
+                    found = await self._pushing.fetch(self._questions.client, query, span, cursor)
+                    self.health.cut += found.cut
+                    pushed.append(found)
+                    read, reached = found.frames, span.end
+                else:
+                    read, reached = await self._fetch(query, span, cursor)
             except LokiError as error:
                 problems.append(error)  # the other queries go on; this one is read again from where it stands
                 continue
@@ -189,14 +204,30 @@ class ProjectRunner:
                 alerts=alerts,
                 deploys=deploys,
                 counts={} if catching_up else await self._watched_counts(now, problems),
+                unread=pl.concat([found.unread for found in pushed]) if pushed else None,
+                histories=[history for found in pushed for history in found.histories],
             )
             report = await self.engine.tick(intake)
             stale = report.stale
+            if stale:
+                self._pushing.overtaken()
+            elif pushed:
+                self._pushing.kept(report.found, intake.until)
             if not stale:
                 await self._ticked(intake, report, now, now - until)
         if problems:
             raise problems[0]
         return catching_up or stale
+
+    async def _mode(self, query: Query, now: int) -> ReadMode:
+        """How a query is read at this tick; told in `health`."""
+        before = self.health.reading.get(query.name)
+        chosen = await choose(self._questions.client, self.project, query, now, before)
+        if before is not None and before.mode is not chosen.mode:
+            self._pushing.overtaken()
+        self.health.reading[query.name] = chosen
+        metrics.observe_mode(self.project.name, query.name, chosen.mode.value)
+        return chosen.mode
 
     @property
     def _bound(self) -> int:
@@ -255,8 +286,13 @@ class ProjectRunner:
         log.info("%s: first start of %s, learning from %s on", self.project.name, ", ".join(names), utc(at))
         while True:
             until = min(end, at + config.catch_up_step)
-            frames = []
+            frames, counted = [], []
             for query in queries:
+                if await self._mode(query, now) is ReadMode.PUSH_DOWN:
+                    found = await self._pushing.learn(self._questions.client, query, at, until)
+                    counted.append(found.unread)
+                    frames += found.frames
+                    continue
                 read, reached = await self._fetch(query, Span(at, until, until, 0), at)
                 frames += read
                 until = min(until, reached)
@@ -264,7 +300,8 @@ class ProjectRunner:
             budget -= lines.height
             done = until >= end or budget <= 0
             moved = dict.fromkeys(names, end) if done else {LEARNT + name: until for name in names}
-            self._put_aside(await self.engine.learn(lines, moved, keep=end - config.overlap))
+            unread = pl.concat(counted) if counted else None
+            self._put_aside(await self.engine.learn(lines, moved, keep=end - config.overlap, unread=unread))
             if done:
                 break
             at = until

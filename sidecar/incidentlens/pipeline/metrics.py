@@ -29,6 +29,27 @@ NOTIFICATIONS = Counter("incidentlens_notifications_total", "Notifications", ["p
 OUTCOMES = Counter("incidentlens_verifications_total", "Ended verifications", ["project", "outcome"], registry=REGISTRY)
 FAILURES = Counter("incidentlens_failures_total", "Runs that failed", ["project", "reason"], registry=REGISTRY)
 PAGES = Counter("incidentlens_loki_pages_total", "Pages read from Loki", ["project", "query"], registry=REGISTRY)
+COUNTED = Counter(
+    "incidentlens_records_counted_total",
+    "Records that Loki counted for push-down",
+    ["project", "query"],
+    registry=REGISTRY,
+)
+UNREAD = Counter(
+    "incidentlens_records_unread_total", "Of those, what was not fetched", ["project", "query"], registry=REGISTRY
+)
+SAMPLED_OUT = Counter(
+    "incidentlens_failing_sampled_out_total",
+    "Failing records that push-down's bound kept out",
+    ["project", "query"],
+    registry=REGISTRY,
+)
+LOKI_BYTES = Counter(
+    "incidentlens_loki_bytes_total", "Bytes that reading brought from Loki", ["project", "query"], registry=REGISTRY
+)
+READ_MODE = Gauge(
+    "incidentlens_read_mode", "1 for the way in which a query is read", ["project", "query", "mode"], registry=REGISTRY
+)
 ALERTS = Counter("incidentlens_alerts_received_total", "Alerts received", ["project", "result"], registry=REGISTRY)
 PUBLISHED = Counter("incidentlens_published_total", "Outbox items dealt with", ["result"], registry=REGISTRY)
 REGIONS = Counter(
@@ -71,6 +92,19 @@ def observe_fetch(project: str, query: str, fetched: Fetched) -> None:
     """Count what one read of Loki did."""
     PAGES.labels(project, query).inc(fetched.pages)
     CUT.labels(project).inc(fetched.cut)
+
+
+def observe_push_down(project: str, query: str, counted: int, unread: int, cut: int, size: int) -> None:
+    """Count what one read by push-down did: records counted, not fetched, kept out by the bound, and bytes moved."""
+    COUNTED.labels(project, query).inc(counted)
+    UNREAD.labels(project, query).inc(unread)
+    SAMPLED_OUT.labels(project, query).inc(cut)
+    LOKI_BYTES.labels(project, query).inc(size)
+
+
+def observe_mode(project: str, query: str, mode: str) -> None:
+    for each in ("full", "push_down"):
+        READ_MODE.labels(project, query, each).set(each == mode)
 
 
 def count_quarantined(project: str, number: int) -> None:

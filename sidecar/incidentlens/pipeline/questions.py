@@ -52,7 +52,7 @@ class Questions:
         What lies before `after` is the overlap and does not count for the bound.
         """
         window = Window(self._client, query.logql, self.project.config.service_label, self.project.page_limit)
-        frames, rows, cursor = [], 0, span.cursor
+        frames, rows, cursor, asked = [], 0, span.cursor, self._client.bytes_read
         async for frame in window.read(span.start, span.end):
             frames.append(frame)
             newest = int(frame["ts"][-1])
@@ -62,7 +62,13 @@ class Questions:
                 cursor = newest
                 break
         metrics.observe_fetch(self.project.name, query.name, window.fetched)
+        metrics.LOKI_BYTES.labels(self.project.name, query.name).inc(self._client.bytes_read - asked)
         return frames, cursor, window.fetched.cut
+
+    @property
+    def client(self) -> LokiClient:
+        """The Loki that is asked now."""
+        return self._client
 
     async def deploys(self, now: int, problems: list[LokiError]) -> list[Deploy]:
         """What was announced in the logs since the last call."""

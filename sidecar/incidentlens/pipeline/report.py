@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from incidentlens.model.incidents import Incident
+from incidentlens.model.incidents import Incident, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +35,5 @@ class TickReport:
     decisions: list[str] = field(default_factory=list)
     notifications: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)  # all that began or went on
     changed: list[Incident] = field(default_factory=list)

@@ -65,8 +65,10 @@ async def read_situation(tx: Transaction, project: Project, memory: Memory, now:
     )
 
 
-def detection_context(project: Project, situation: Situation, signed: pl.DataFrame) -> DetectionContext:
-    """What the detector is told beside the records."""
+def detection_context(
+    project: Project, situation: Situation, signed: pl.DataFrame, *, partial: bool = False
+) -> DetectionContext:
+    """What the detector is told beside the records. `partial`: only what fails was read."""
     noise = signed.filter(pl.col("template").str.starts_with("noise rule: "))["signature"].unique()
     policy = project.policy
     return DetectionContext(
@@ -78,6 +80,7 @@ def detection_context(project: Project, situation: Situation, signed: pl.DataFra
         maintenance=tuple(situation.maintenance),
         noise=frozenset(noise.to_list()),
         service_first_seen=situation.first_seen,
+        partial=partial,
         learning=policy.mode is Mode.LEARN,
         new_service_grace=round(policy.new_service_grace_minutes * MINUTE),
         deploy_grace=round(policy.deploy_grace_minutes * MINUTE),

@@ -16,7 +16,7 @@ from .errors import ERRORS, ROUTINE, WARNINGS, Draw, ErrorType
 from .lines import Event, Line, to_lines
 
 # Of a hundred everyday lines.
-INFO_SHARE, ERROR_SHARE = 70, 20
+ERROR_SHARE, WARN_SHARE = 20.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,10 @@ class Timeline:
 
 
 class Scenario:
-    """One seeded run. `rate` is everyday lines a second at any speed; speed shortens the time line alone."""
+    """One seeded run. `rate` is everyday lines a second at any speed; speed shortens the time line alone.
+
+    `errors` and `warnings`: of a hundred everyday lines, so many are of that level.
+    """
 
     def __init__(
         self,
@@ -42,16 +45,21 @@ class Scenario:
         rate: float = 50.0,
         speed: float = 1.0,
         timeline: Timeline | None = None,
+        errors: float = ERROR_SHARE,
+        warnings: float = WARN_SHARE,
     ) -> None:
         if name not in CASCADES and name != "healthy":
             raise ValueError(f"there is no scenario {name!r}; there are healthy, {', '.join(CASCADES)}")
         if rate <= 0 or speed <= 0:
             raise ValueError("rate and speed must be above 0")
+        if errors < 0 or warnings < 0 or errors + warnings > 100:
+            raise ValueError("errors and warnings are shares of a hundred lines")
         self.name = name
         self.seed = seed
         self.rate = rate
         self.speed = speed
         self.timeline = timeline or Timeline()
+        self.shares = (100 - errors - warnings, errors)
         self.cascade: Cascade | None = CASCADES.get(name)
 
     @cached_property
@@ -63,12 +71,12 @@ class Scenario:
         """Everyday lines of the `seconds` before `end` (ns): what a baseline is learnt from."""
         start = end - int(seconds * SECOND)
         rng = random.Random(f"{self.seed}/history")
-        yield from _in_order(_everyday(rng, self.rate, start, end))
+        yield from _in_order(_everyday(rng, self.rate, self.shares, start, end))
 
     def lines(self, start: int) -> Iterator[Line]:
         """All lines of the run beginning at `start` (ns), in order of time."""
         end = start + int(self.duration_s * SECOND)
-        streams = [_everyday(random.Random(f"{self.seed}/everyday"), self.rate, start, end)]
+        streams = [_everyday(random.Random(f"{self.seed}/everyday"), self.rate, self.shares, start, end)]
         if self.cascade:
             rng = random.Random(f"{self.seed}/{self.name}")
             streams.append(_requests(self.cascade, rng, *self._fault(start), self.speed))
@@ -138,7 +146,8 @@ def _moments(rng: random.Random, per_second: float, start: int, end: int) -> Ite
         yield at
 
 
-def _everyday(rng: random.Random, rate: float, start: int, end: int) -> Iterator[Event]:
+def _everyday(rng: random.Random, rate: float, shares: tuple[float, float], start: int, end: int) -> Iterator[Event]:
+    info, failing = shares
     draw = Draw(rng)
     covered = [error for error in ERRORS if error.covered]
     unknown = [error for error in ERRORS if not error.covered]
@@ -146,9 +155,9 @@ def _everyday(rng: random.Random, rate: float, start: int, end: int) -> Iterator
     warnings = [error for error in covered if error.level == "WARN"]
     for ts in _moments(rng, rate, start, end):
         dice = rng.uniform(0, 100)
-        if dice < INFO_SHARE:
+        if dice < info:
             yield _access(rng, draw, ts) if rng.random() < 0.3 else _plain(rng, draw, ts, "INFO", ROUTINE)
-        elif dice < INFO_SHARE + ERROR_SHARE:
+        elif dice < info + failing:
             yield _error(rng, draw, ts, rng.choice(unknown if rng.random() < 0.1 else errors))
         elif rng.random() < 0.5:
             yield _error(rng, draw, ts, rng.choice(warnings))

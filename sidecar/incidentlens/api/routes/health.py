@@ -23,13 +23,15 @@ class Alive(BaseModel):
 
 class Ready(BaseModel):
     """`reasons`: why not, one sentence each. `projects`: `ok`, or why not. `quarantined`: records of each that made a
-    stage raise and are kept aside; a defect to report, but nothing stands still for it."""
+    stage raise and are kept aside; a defect to report, but nothing stands still for it. `reading`: by project and
+    query, `full` or `push_down` and why; of the projects that the asker may see."""
 
     ready: bool
     store: str
     projects: dict[str, str]
     reasons: list[str]
     quarantined: dict[str, int]
+    reading: dict[str, dict[str, str]] = {}
 
 
 @router.get("/healthz", response_model=Alive, summary="Alive")
@@ -48,6 +50,7 @@ async def readyz(request: Request, services: Serving) -> Response:
     reasons = [] if store == "ok" else [f"store: {store}"]
     reasons += [f"project {name}: {state}" for name, state in projects.items() if state != "ok"]
     body = Ready(ready=not reasons, store=store, projects=projects, reasons=reasons, quarantined=aside)
+    body.reading = {name: _reading(services, name) for name in projects if shown in ("", name)}
     return JSONResponse(body.model_dump(), 503 if reasons else 200)
 
 
@@ -74,6 +77,12 @@ async def _store(services: Services) -> tuple[str, dict[str, int]]:
     except StoreError as error:
         return str(error), {}
     return "ok", {name: aside.get(name, 0) for name in services.loaded.projects}
+
+
+def _reading(services: Services, name: str) -> dict[str, str]:
+    runner = services.sidecar.runners.get(name)
+    chosen = runner.health.reading if runner is not None else {}
+    return {query: f"{choice.mode.value}: {choice.why}" for query, choice in chosen.items()}
 
 
 def _project(services: Services, name: str, *, detailed: bool) -> str:

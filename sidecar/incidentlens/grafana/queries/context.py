@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from incidentlens.pipeline.choosing import Choice
 from incidentlens.store.pg.queries import PostgresQueries
 
 INCIDENT_DASHBOARD = "incidentlens-incident"
@@ -37,6 +38,8 @@ class Reading(Protocol):
     def runs(self) -> Sequence[Run]: ...
     @property
     def quarantined(self) -> int: ...
+    @property
+    def reading(self) -> Mapping[str, Choice]: ...
 
 
 @dataclass(frozen=True, slots=True)
