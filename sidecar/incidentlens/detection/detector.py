@@ -140,6 +140,7 @@ class Detector:
         context = context or DetectionContext()
         self._counts = minute_counts(signed)
         self._memory.begin_call()
+        self._judge.in_season.clear()
         clock = self._memory.clock
         alerted = {_alert_service(alert.labels) for alert in context.alerts}
         skipped = context.skipped
@@ -168,7 +169,8 @@ class Detector:
             problems.extend(self._missing_step(signed, missing, context) for missing in self._sequences.observe(signed))
             slow = self._latencies.observe(signed, learned=clock.learned)
             problems.extend(self._slow(signed, found, context) for found in slow)
-            named = {key.service for key, _ in touched.values()} | alerted
+            # More of a service fails at the hour of its batch, and that is no news of the service either.
+            named = {key.service for key, _ in touched.values()} | alerted | self._judge.in_season
             failing = self._shares.observe(signed, named)
             problems.extend(self._failing_more(signed, share, context) for share in failing)
             problems.extend(self._silent(signed, wrote.values(), context))

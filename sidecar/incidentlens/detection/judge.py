@@ -30,6 +30,7 @@ class Judge:
         self._memory = memory
         self._half_life = settings.half_life / MINUTE
         self._window_minutes = settings.window / MINUTE
+        self.in_season: set[str] = set()  # services of which something fails as it always does at this hour
 
     def base_at(self) -> float:
         """Observed minutes up to which the baseline reaches: all but the window."""
@@ -106,6 +107,8 @@ class Judge:
                 f"({_number(ratio)} times, {probability(p)}, {of})"
             )
             return self._span(ProblemKind.SPIKE, key, expected, p, why, baseline)
+        if hour is not None and hour.peak > 0:
+            self.in_season.add(key.service)
         return None
 
     def _improbable_at(self, key: Key, bucket: int, hour: Usual, traffic: float) -> tuple[float, int, float]:

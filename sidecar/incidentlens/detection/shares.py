@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -147,7 +147,7 @@ class Shares:
             signatures = dict(zip(row["signatures"], row["counts"], strict=True))
             share.window.append([row["bucket"], row["records"], row["failing"], row["first"], signatures])
             if self._judge(share, row):
-                found[share.service] = share
+                found[share.service] = replace(share)  # as it is now: a later bucket of the same call may end the span
         return list(found.values())
 
     def records_of(self, signed: pl.DataFrame, share: Share) -> pl.DataFrame:
