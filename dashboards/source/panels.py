@@ -241,7 +241,8 @@ def table_of(
 def sentences(title: str, description: str, target: Target, none: str) -> logs.Panel:
     """Texts that wrap, the latest first: a panel that puts the oldest first shows the end of what it has."""
     return (
-        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none).show_time(False)
+        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        .show_time(False)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(False).sort_order(LogsSortOrder.DESCENDING)
     )  # fmt: skip
@@ -251,7 +252,8 @@ def log_lines(title: str, description: str, target: Target, none: str, *, newest
     """Log lines with their time and details."""
     order = LogsSortOrder.DESCENDING if newest_first else LogsSortOrder.ASCENDING
     return (
-        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none).show_time(True)
+        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        .show_time(True)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(True).sort_order(order)
     )  # fmt: skip
@@ -281,7 +283,9 @@ def ranking(title: str, description: str, target: Target, none: str, *, unit: st
         .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
         .text(VizTextDisplayOptions().title_size(13).value_size(18)).color_scheme(look.fixed("blue"))
-        .with_transformation(DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]}))
+        .with_transformation(
+            DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]})
+        )
     )  # fmt: skip
 
 
