@@ -83,7 +83,7 @@ def build() -> Board:
             graph(
                 "Where it came from",
                 "Services and their problems, from the suspected cause (red) over links (orange) to symptoms (blue); "
-                "an edge says how much later. A node's menu has the reasons. " + empty.NO_CHAIN,
+                "an edge says how much later. A node's menu has the reasons.",
                 of("root_cause"), empty.NO_CHAIN,
             ), 24,
         ),
@@ -92,8 +92,7 @@ def build() -> Board:
         10,
         (
             states(
-                "How it went", "Status, disposition, severity, watch, and each problem for as long as it failed. "
-                + empty.CHOOSE,
+                "How it went", "Status, disposition, severity, watch, and each problem for as long as it failed.",
                 of("timeline"), empty.CHOOSE,
             ), 24,
         ),

@@ -27,7 +27,8 @@ SECONDS, SHARE, COUNT, MONEY, RATE = "s", "percentunit", "short", "currencyUSD",
 
 __all__ = [
     "BAD", "COUNT", "DISPOSITION", "DISPOSITION_ESCALATE", "GOOD", "LEVEL", "MONEY", "NOTHING", "OUTCOME", "PLAIN",
-    "RATE", "SECONDS", "SEVERITY", "SHARE", "SHARES", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped", "steps",
+    "RATE", "SECONDS", "SEVERITY", "SHARE", "SHARES", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped",
+    "steps",
 ]  # fmt: skip
 
 

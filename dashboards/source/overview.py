@@ -52,7 +52,9 @@ def build() -> Board:
                 ["Runbook hit rate", "Suppression rate", "Suppression precision", "Verified as resolved", "Model cost"],
                 short=look.SHARES,
                 colours={
-                    "Suppression precision": look.steps(look.PLAIN, (0, look.BAD), (0.8, look.WORSE), (0.95, look.GOOD)),
+                    "Suppression precision": look.steps(
+                        look.PLAIN, (0, look.BAD), (0.8, look.WORSE), (0.95, look.GOOD)
+                    ),
                     "Verified as resolved": look.steps(look.PLAIN, (0, look.BAD), (0.5, look.WORSE), (0.8, look.GOOD)),
                 },
             ), 12,

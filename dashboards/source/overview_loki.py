@@ -52,8 +52,8 @@ def build() -> Board:
         (
             figures_of(
                 "In this time range", "Incidents, each counted once: found, decided as ESCALATE at any time, somebody "
-                "was told of it, verified as resolved, and not ended by any event. Loki counts no more than 500 at once, its "
-                "max_query_series: take a shorter time where it says so.",
+                "was told of it, verified as resolved, and not ended by any event. Loki counts at most 500 at once "
+                "(its max_query_series): take a shorter time where it says so.",
                 {
                     "Open": loki(f"count({still_open()}) or vector(0)", "A", kind="instant"),
                     "Found": loki(DISTINCT.format(found), "B", kind="instant"),

@@ -235,10 +235,14 @@ def table_of(
     return panel
 
 
+# The panels below say "No data" in 9.4 whatever they are told to say, so their descriptions have the advice too.
+
+
 def sentences(title: str, description: str, target: Target, none: str) -> logs.Panel:
     """Texts that wrap, the latest first: a panel that puts the oldest first shows the end of what it has."""
     return (
-        logs.Panel().title(title).description(description).with_target(target).no_value(none).show_time(False)
+        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        .show_time(False)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(False).sort_order(LogsSortOrder.DESCENDING)
     )  # fmt: skip
@@ -248,7 +252,8 @@ def log_lines(title: str, description: str, target: Target, none: str, *, newest
     """Log lines with their time and details."""
     order = LogsSortOrder.DESCENDING if newest_first else LogsSortOrder.ASCENDING
     return (
-        logs.Panel().title(title).description(description).with_target(target).no_value(none).show_time(True)
+        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        .show_time(True)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(True).sort_order(order)
     )  # fmt: skip
@@ -257,7 +262,7 @@ def log_lines(title: str, description: str, target: Target, none: str, *, newest
 def states(title: str, description: str, target: Target, none: str) -> statetimeline.Panel:
     """States over time; their colours come with the data."""
     return (
-        statetimeline.Panel().title(title).description(description).with_target(target).no_value(none)
+        statetimeline.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
         .show_value(VisibilityMode.AUTO).row_height(0.8).merge_values(True).fill_opacity(80).line_width(0)
         .legend(
             VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
@@ -268,7 +273,7 @@ def states(title: str, description: str, target: Target, none: str) -> statetime
 
 
 def graph(title: str, description: str, target: Target, none: str) -> nodegraph.Panel:
-    return nodegraph.Panel().title(title).description(description).with_target(target).no_value(none)
+    return nodegraph.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
 
 
 def ranking(title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT) -> bargauge.Panel:
@@ -278,7 +283,9 @@ def ranking(title: str, description: str, target: Target, none: str, *, unit: st
         .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
         .text(VizTextDisplayOptions().title_size(13).value_size(18)).color_scheme(look.fixed("blue"))
-        .with_transformation(DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]}))
+        .with_transformation(
+            DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]})
+        )
     )  # fmt: skip
 
 
