@@ -150,7 +150,9 @@ def _scenario(times: int, whole: bool) -> tuple[Any, list[Any]]:
         Counted({"service_name": service, "detected_level": "info"}, rate * (1 - bad / 100) * number / total)
         for service, number in sorted(share.items())
     ]
-    return Scenario("db_cascade", 1, rate=rate * bad / 100, errors=100 * _ERRORS / bad, warnings=100 * _WARNINGS / bad), counted
+    return Scenario(
+        "db_cascade", 1, rate=rate * bad / 100, errors=100 * _ERRORS / bad, warnings=100 * _WARNINGS / bad
+    ), counted
 
 
 def _failing(run: Iterable[Any]) -> int:
@@ -192,6 +194,8 @@ def _draw(costs: list[Cost], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel=f"volume, times {BASE_RATE:g} lines/s", ylabel=label)
         axes.grid(visible=True, which="major", alpha=0.3)
         axes.legend(fontsize=8)
-    canvas.suptitle(f"Reading db_cascade for {_RUN_S} s; {_ERRORS:g} % of the everyday lines fail, and the cascade on top")
+    canvas.suptitle(
+        f"Reading db_cascade for {_RUN_S} s; {_ERRORS:g} % of the everyday lines fail, and the cascade on top"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path)
