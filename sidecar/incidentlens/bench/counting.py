@@ -16,8 +16,8 @@ import httpx
 import orjson
 
 from incidentlens import logql
-from incidentlens.logql import ast
 from incidentlens.localloki.levels import detect_level
+from incidentlens.logql import ast
 from incidentlens.model.clock import SECOND
 from incidentlens.scenarios.lines import Line
 

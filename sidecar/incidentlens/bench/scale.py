@@ -1,10 +1,9 @@
 """What reading costs against volume: bytes that Loki moves and CPU of the sidecar, in full and by push-down.
 
-The same minutes of `db_cascade` at growing rates of everyday lines, of which one in two hundred fails and one warns, and the
-cascade on top. Both
-ways are run over whole logs up to twenty times the volume. Beyond, push-down is run against a Loki that holds every line
-that fails or warns and only counts the others (`counting`), and what full would cost is drawn out from its own figures
-per line; the picture has that line dashed.
+The same minutes of `db_cascade` at growing rates of everyday lines, of which one in two hundred fails and one warns,
+with the cascade on top. Both ways are run over whole logs up to twenty times the volume. Beyond, push-down is run
+against a Loki that holds every line that fails or warns and only counts the others (`counting`); what full would cost
+there is drawn out from its largest run, and dashed in the picture.
 """
 
 from __future__ import annotations

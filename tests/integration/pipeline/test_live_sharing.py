@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -54,7 +55,7 @@ async def test_two_sidecars_share_the_queries_of_a_project_and_fetch_no_span_twi
     assert len(asked) == len(set(asked)), "no span is fetched twice"
     for app in "ab":
         spans = sorted(span for query, *span in asked if f'"{app}"' in query)
-        assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+        assert all(before[1] <= after[0] for before, after in pairwise(spans))
     assert await total(store) == 2 * 120 * 4
     assert {frozenset(one._mine), frozenset(two._mine)} == {frozenset("a"), frozenset("b")}
 
