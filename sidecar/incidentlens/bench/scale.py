@@ -41,10 +41,13 @@ class Cost:
     causes: list[str]
 
 
-def measure(largest: int = 1000, picture: Path | None = None) -> list[Figure]:
-    """Figures of every run up to `largest` times the volume; a picture of them in `picture` (PNG or SVG)."""
+def measure(largest: int = 1000, whole_up_to: int = 20, picture: Path | None = None) -> list[Figure]:
+    """Figures of every run up to `largest` times the volume, both ways up to `whole_up_to` times (at least once).
+
+    A picture of them goes to `picture` (PNG or SVG).
+    """
     costs = []
-    for times in (one for one in WHOLE if one <= largest):
+    for times in (one for one in WHOLE if one <= max(1, whole_up_to)):
         costs += [alone(_cost, times, read, True) for read in ("full", "push_down")]
     costs += [alone(_cost, times, "push_down", False) for times in COUNTED if times <= largest]
     figures = [_figure(cost) for cost in costs]
