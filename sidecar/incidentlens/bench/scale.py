@@ -1,10 +1,9 @@
 """What reading costs against volume: bytes that Loki moves and CPU of the sidecar, in full and by push-down.
 
-The same minutes of `db_cascade` at growing rates of everyday lines, of which one in two hundred fails and one warns, and the
-cascade on top. Both
-ways are run over whole logs up to twenty times the volume. Beyond, push-down is run against a Loki that holds every line
-that fails or warns and only counts the others (`counting`), and what full would cost is drawn out from its own figures
-per line; the picture has that line dashed.
+The same minutes of `db_cascade` at growing rates of everyday lines, of which one in two hundred fails and one warns,
+with the cascade on top. Both ways are run over whole logs up to twenty times the volume. Beyond, push-down is run
+against a Loki that holds every line that fails or warns and only counts the others (`counting`); what full would cost
+there is drawn out from its largest run, and dashed in the picture.
 """
 
 from __future__ import annotations
@@ -42,10 +41,13 @@ class Cost:
     causes: list[str]
 
 
-def measure(largest: int = 1000, picture: Path | None = None) -> list[Figure]:
-    """Figures of every run up to `largest` times the volume; a picture of them in `picture` (PNG or SVG)."""
+def measure(largest: int = 1000, whole_up_to: int = 20, picture: Path | None = None) -> list[Figure]:
+    """Figures of every run up to `largest` times the volume, both ways up to `whole_up_to` times (at least once).
+
+    A picture of them goes to `picture` (PNG or SVG).
+    """
     costs = []
-    for times in (one for one in WHOLE if one <= largest):
+    for times in (one for one in WHOLE if one <= max(1, whole_up_to)):
         costs += [alone(_cost, times, read, True) for read in ("full", "push_down")]
     costs += [alone(_cost, times, "push_down", False) for times in COUNTED if times <= largest]
     figures = [_figure(cost) for cost in costs]

@@ -29,6 +29,7 @@ def bench(
     grafana: str | None = typer.Option(None, "--grafana", help="For discord: as in `incidentlens demo`."),
     grafana_home: Path | None = typer.Option(None, "--grafana-home", help="For discord: as in `incidentlens demo`."),
     times: int = typer.Option(1000, "--times", help="The largest volume for scale, times 50 lines a second."),
+    whole: int = typer.Option(20, "--whole", help="The largest volume of scale that is read in full too."),
     picture: Path | None = typer.Option(None, "--picture", help="Draw scale's cost against volume (PNG or SVG)."),
     out: Path | None = typer.Option(None, "--out", help="Write the figures as JSON to this file too."),
     as_json: bool = typer.Option(False, "--json", help="Answer in JSON."),
@@ -53,7 +54,7 @@ def bench(
         "latency": lambda: latency.measure(rounds),
         "pages": lambda: pages.measure(incidents),
         "idle": lambda: served_parts.measure_idle(seconds),
-        "scale": lambda: scale.measure(times, picture),
+        "scale": lambda: scale.measure(times, whole, picture),
         "discord": lambda: discord.measure(programs, rounds),
     }
     figures = []

@@ -36,14 +36,19 @@ class Choice:
 
 
 async def choose(client: LokiClient, project: Project, query: Query, now: int, before: Choice | None = None) -> Choice:
-    """The mode of a log query at `now` (ns). Where Loki does not say how much there is, the mode stays as it was."""
+    """The mode of a log query at `now` (ns). Where Loki does not say how much there is, the mode stays as it was.
+
+    Raises LokiError where Loki is away: then nothing can be read either.
+    """
     if query.read != "auto":
         return Choice(ReadMode(query.read), "the configuration says so", now)
-    if before is not None and 0 <= now - before.at < _AGAIN and before.bytes_per_minute is not None:
+    if before is not None and 0 <= now - before.at < _AGAIN:
         return before
     try:
         volume, told_by = await _volume(client, query.logql, now - project.config.delay)
     except (LokiError, logql.LogQLError) as error:
+        if isinstance(error, LokiError) and error.retry:
+            raise
         log.warning("%s: Loki does not say how much %s reads: %s", project.name, query.name, error)
         mode = before.mode if before else ReadMode.FULL
         return Choice(mode, "Loki does not say how much there is", now)
@@ -62,7 +67,9 @@ async def _volume(client: LokiClient, query: str, at: int) -> tuple[float, str]:
     selector = logql.selector_of(query)
     try:
         indexed = await client.index_volume(selector, at - _LOOK, at)
-    except LokiError:
+    except LokiError as error:
+        if error.retry:
+            raise
         indexed = 0.0
     if indexed > 0:
         return indexed * MINUTE / _LOOK, "index"

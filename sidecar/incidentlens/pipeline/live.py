@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ _RUNS = 10_000  # remembered: somewhat more than a day at ten seconds each
 _GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
 # Where a stage raises at more records than can be found one by one, less is read at once, down to this.
 _LEAST_RECORDS = 1_000
+_LEASE = 20 * SECOND  # of what a sidecar reads; renewed at every step
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
 
@@ -73,8 +75,11 @@ class ProjectRunner:
         clock: Clock,
         client: LokiClient | None = None,
         on_tick: OnTick | None = None,
+        me: str = "sidecar",
     ) -> None:
         self.project = project
+        self._me = me
+        self._mine: frozenset[str] = frozenset()
         self._on_tick = on_tick
         self.health = Health()
         self._store = store
@@ -100,6 +105,9 @@ class ProjectRunner:
             await self._turn.acquire()
         try:
             await self._questions.close()
+            await self._store.release_queries(self.project.name, self._me)
+        except StoreError as error:
+            log.warning("%s: what this sidecar reads stays leased for a while: %s", self.project.name, error)
         finally:
             self._turn.release()
 
@@ -165,13 +173,17 @@ class ProjectRunner:
     async def _step(self, *, alerted: bool = False) -> bool:
         """One step; True while there is more past to catch up."""
         config, now = self.project.config, self._clock.now()
+        await self._claim(now)
+        if not self._mine and not alerted:
+            self.health.last_tick = now  # another sidecar reads this project
+            return False
         position = await self._position(now)
         spans: dict[str, Span] = {}
         frames: list[pl.DataFrame] = []
         pushed: list[Pushed] = []
         problems: list[LokiError] = []
         for query in self.project.queries:
-            if query.metric:
+            if query.metric or query.name not in self._mine:
                 continue
             cursor = self._start(position.cursors[query.name], position.newest, now)
             span = next_span(cursor, now, delay=config.delay, overlap=config.overlap, step=config.catch_up_step)
@@ -190,7 +202,7 @@ class ProjectRunner:
                 continue
             frames.extend(read)
             spans[query.name] = Span(span.start, reached, reached, max(0, now - config.delay - reached))
-        alerts = await self._questions.metric_alerts(now, problems)
+        alerts = await self._questions.metric_alerts(now, problems, self._mine)
         deploys = await self._questions.deploys(now, problems)
         catching_up = any(span.catching_up for span in spans.values())
         stale = False
@@ -200,10 +212,10 @@ class ProjectRunner:
                 lines=pl.concat(frames) if frames else empty(LINES),
                 until=until if catching_up else max(until, now - config.delay),
                 cursors={name: span.cursor for name, span in spans.items()},
-                since=position.cursors,
+                since={name: position.cursors[name] for name in spans},
                 alerts=alerts,
                 deploys=deploys,
-                counts={} if catching_up else await self._watched_counts(now, problems),
+                counts={} if catching_up or not self._verifies else await self._watched_counts(now, problems),
                 unread=pl.concat([found.unread for found in pushed]) if pushed else None,
                 histories=[history for found in pushed for history in found.histories],
             )
@@ -218,6 +230,21 @@ class ProjectRunner:
         if problems:
             raise problems[0]
         return catching_up or stale
+
+    async def _claim(self, now: int) -> None:
+        """Agree with other sidecars on who reads what; renewed at every step."""
+        names = [query.name for query in self.project.queries]
+        lease = max(_LEASE, 4 * self.project.config.interval)
+        mine = frozenset(await self._store.claim_queries(self.project.name, names, self._me, now, lease))
+        if mine != self._mine:
+            log.info("%s: reads %s", self.project.name, ", ".join(sorted(mine)) or "nothing; another sidecar does")
+            self._pushing.overtaken()
+        self._mine = mine
+
+    @property
+    def _verifies(self) -> bool:
+        """One sidecar asks about what is watched: the one that has the project's first query."""
+        return self.project.queries[0].name in self._mine
 
     async def _mode(self, query: Query, now: int) -> ReadMode:
         """How a query is read at this tick; told in `health`."""
@@ -269,7 +296,11 @@ class ProjectRunner:
     async def _position(self, now: int) -> Position:
         """Where the queries stand; at the very first start learn from the past first, and tell nothing of it."""
         position = await self.engine.position()
-        new = [query for query in self.project.queries if not query.metric and query.name not in position.cursors]
+        new = [
+            query
+            for query in self.project.queries
+            if query.name in self._mine and not query.metric and query.name not in position.cursors
+        ]
         if new:
             await self._learn(new, position.learnt, now)
             position = await self.engine.position()
@@ -285,6 +316,7 @@ class ProjectRunner:
         budget = 4 * config.max_records_per_tick
         log.info("%s: first start of %s, learning from %s on", self.project.name, ", ".join(names), utc(at))
         while True:
+            await self._claim(self._clock.now())
             until = min(end, at + config.catch_up_step)
             frames, counted = [], []
             for query in queries:
@@ -342,6 +374,8 @@ class Sidecar:
         on_tick: OnTick | None = None,
     ) -> None:
         self.loaded = loaded
+        # The same after a restart, so that it goes on at once with what it had.
+        self._me = f"{socket.gethostname()}/{loaded.config.server.listen if loaded.config else ''}"
         self.store = store
         self.clock = clock
         self._on_tick = on_tick
@@ -387,7 +421,7 @@ class Sidecar:
         self.loaded = loaded
 
     def _add(self, project: Project) -> None:
-        runner = ProjectRunner(project, self.store, self.clock, on_tick=self._on_tick)
+        runner = ProjectRunner(project, self.store, self.clock, on_tick=self._on_tick, me=self._me)
         self.runners[project.name] = runner
         # A run that takes longer than the interval is not doubled: the next one takes up all that came meanwhile.
         self._scheduler.add_job(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -74,11 +74,11 @@ class Questions:
         """What was announced in the logs since the last call."""
         return await self._announced.read(self.project, self._client, now, problems)
 
-    async def metric_alerts(self, now: int, problems: list[LokiError]) -> list[Alert]:
-        """Each series of a metric query above its bound, as an alert that lasts two intervals."""
+    async def metric_alerts(self, now: int, problems: list[LokiError], mine: Collection[str]) -> list[Alert]:
+        """Each series of a metric query (of those in `mine`) above its bound, as an alert that lasts two intervals."""
         alerts = []
         for query in self.project.queries:
-            if not query.metric or query.above is None:
+            if not query.metric or query.above is None or query.name not in mine:
                 continue
             at = now - self.project.config.delay
             try:

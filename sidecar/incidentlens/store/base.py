@@ -2,7 +2,8 @@
 
 All writes of one tick happen in one transaction that also moves the cursors, so a process killed at any point has
 either done the tick or not begun it. A transaction holds its project's lock: two sidecars never work on the same
-project at once, and the second one finds the first one's cursors when its turn comes.
+project at once, and the second one finds the first one's cursors when its turn comes. Which of them asks Loki is
+agreed on before, by leases (`sharing`).
 """
 
 from __future__ import annotations
@@ -297,6 +298,17 @@ class Store(Protocol):
     async def outbox_done(self, item_id: int, at: int) -> None: ...
     async def outbox_failed(self, item_id: int, at: int, error: str, retry_at: int | None) -> None:
         """`retry_at` None gives it up: it stays in the table with its error, counted and shown."""
+        ...
+
+    async def claim_queries(self, project: str, queries: Sequence[str], me: str, at: int, lease: int) -> list[str]:
+        """Those of a project's queries that sidecar `me` is to read now, leased for `lease` ns from `at` (ns) on.
+
+        Claimed again they are renewed. The sidecars that live share the queries of all projects evenly.
+        """
+        ...
+
+    async def release_queries(self, project: str, me: str) -> None:
+        """Give up what `me` holds of the project: it stops."""
         ...
 
     async def prune(self, project: str, before: int, *, hourly_before: int | None = None) -> Pruned:

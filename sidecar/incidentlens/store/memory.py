@@ -6,7 +6,7 @@ A transaction keeps a log of how to undo each change, so rolling back costs what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from .base import OutboxItem, Pruned
 from .fanout import Fanout
 from .memory_space import Space, Undo
 from .memory_transaction import MemoryTransaction
+from .sharing import Lease, divide
 
 LEASE = MINUTE
 
@@ -39,6 +40,8 @@ class MemoryStore:
         self.keep_counts = keep_counts
         self.spaces: dict[str, Space] = {}
         self.outbox: dict[tuple[str, str, str], Waiting] = {}
+        self._readings: dict[tuple[str, str], Lease] = {}
+        self._sidecars: dict[str, int] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._fanout = Fanout()
         self._next_item = 1
@@ -101,6 +104,23 @@ class MemoryStore:
         else:
             update["next_attempt_at"] = retry_at
         waiting.item = waiting.item.model_copy(update=update)
+
+    async def claim_queries(self, project: str, queries: Sequence[str], me: str, at: int, lease: int) -> list[str]:
+        self._sidecars[me] = at + lease
+        for query in queries:
+            self._readings.setdefault((project, query), Lease(query, "", 0))
+        leases = [self._readings[project, query] for query in sorted(queries)]
+        held = sum(one.holder == me and one.leased_until > at for one in self._readings.values())
+        alive = sum(until > at for until in self._sidecars.values())
+        mine, given_up = divide(leases, me, at, held=held, queries=len(self._readings), sidecars=alive)
+        self._readings |= {(project, query): Lease(query, me, at + lease) for query in mine}
+        self._readings |= {(project, query): Lease(query, "", 0) for query in given_up}
+        return list(mine)
+
+    async def release_queries(self, project: str, me: str) -> None:
+        for place, lease in self._readings.items():
+            if place[0] == project and lease.holder == me:
+                self._readings[place] = Lease(lease.query, "", 0)
 
     def _waiting(self, item_id: int) -> Waiting | None:
         return next((w for w in self.outbox.values() if w.item.id == item_id and w.done_at is None), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -13,6 +13,7 @@ from incidentlens.model.clock import MINUTE
 
 from .base import OutboxItem, Pruned, StoreError
 from .migrate import migrate
+from .pg import sharing
 from .pg.listen import Listener
 from .pg.outbox import claim, done, failed
 from .pg.prune import prune
@@ -109,6 +110,15 @@ class PostgresStore:
     async def outbox_failed(self, item_id: int, at: int, error: str, retry_at: int | None) -> None:
         async with self.session() as session:
             await failed(session, item_id, at, error, retry_at)
+
+    async def claim_queries(self, project: str, queries: Sequence[str], me: str, at: int, lease: int) -> list[str]:
+        with translated():
+            async with self._pool.connection() as connection, connection.transaction():
+                return await sharing.claim(Session(connection), project, queries, me, at, lease)
+
+    async def release_queries(self, project: str, me: str) -> None:
+        async with self.session() as session:
+            await sharing.release(session, project, me)
 
     async def prune(self, project: str, before: int, *, hourly_before: int | None = None) -> Pruned:
         return await prune(self.transaction, project, before, hourly_before)
