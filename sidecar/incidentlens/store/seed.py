@@ -76,7 +76,7 @@ COLUMNS = {
         "project", "id", "incident_id", "started_at", "quiet_ns", "query", "checks", "outcome", "ended_at", "why",
     ),
     "events": ("project", "incident_id", "at", "kind", "text", "by", "data"),
-    "feedback": ("project", "incident_id", "at", "by", "verdict", "text"),
+    "feedback": ("project", "id", "incident_id", "at", "by", "verdict", "text"),
 }  # fmt: skip
 ANALYSED = ", ".join((*COLUMNS, "incident_tallies", "templates", "counts", "counts_hourly"))
 
@@ -215,7 +215,8 @@ def _incident(rows: Rows, chance: random.Random, project: str, number: int, tota
         when = ended if event == "verified" else opened
         rows["events"].append((project, incident, when, event, f"{event}: {title}", "incidentlens", "{}"))
     if chance.random() < 0.05:
-        rows["feedback"].append((project, incident, last, "ann", chance.choice(("right_cause", "noise")), ""))
+        verdict = chance.choice(("right_cause", "noise"))
+        rows["feedback"].append((project, f"f_{number:08d}", incident, last, "ann", verdict, ""))
 
 
 async def _copy(session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
