@@ -219,9 +219,7 @@ def load_file(path: Path, expected: type[ExpectT]) -> list[Case[ExpectT]]:
         before, during = everyday.filter(pl.col("ts") < ZERO), everyday.filter(pl.col("ts") >= ZERO)
         told = pl.concat([during, _frame(case.lines, case.clocks)]).sort("ts", maintain_order=True)
         records, marks = told.select(list(LINES)), told.select("arrives", "part", "incident")
-        cases.append(
-            Case(f"{path.stem}/{number + 1}", case, case.expect, before.select(list(LINES)), records, marks)
-        )
+        cases.append(Case(f"{path.stem}/{number + 1}", case, case.expect, before.select(list(LINES)), records, marks))
     return cases
 
 

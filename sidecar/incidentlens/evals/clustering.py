@@ -94,7 +94,9 @@ def evaluate(context: Context) -> Section:
             len(faults),
             better="lower",
         ),
-        share("false_alarms", "nothing happened: told", sum(bool(one.told) for one in quiet), len(quiet), better="lower"),
+        share(
+            "false_alarms", "nothing happened: told", sum(bool(one.told) for one in quiet), len(quiet), better="lower"
+        ),
     ]
     failures = [_failure(one) for one in played if not one.right]
     return Section("clustering", "Incidents from problems", _TEXT, figures, [_families(played)], failures)
@@ -126,7 +128,9 @@ def play(case: Case[ClusteringExpected]) -> Played:
 def truth_of(case: Case[Any]) -> dict[str, str]:
     """{part: incident} of every part that has a failing line; "" belongs to none."""
     failing = pl.any_horizontal(pl.col("line").str.starts_with(word) for word in _FAILING)
-    rows = case.records.with_columns(case.marks["part"], case.marks["incident"]).filter(failing & (pl.col("part") != ""))
+    rows = case.records.with_columns(case.marks["part"], case.marks["incident"]).filter(
+        failing & (pl.col("part") != "")
+    )
     return dict(rows.select("part", "incident").unique(maintain_order=True).iter_rows())
 
 

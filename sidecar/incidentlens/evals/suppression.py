@@ -126,7 +126,9 @@ def verdict(case: Case[Any], fault: Fault, found: Sequence[Episode]) -> Verdict:
     return Verdict(case, fault, times, frozenset(reasons), high)
 
 
-def _figures(verdicts: Sequence[Verdict], told: Callable[[Verdict], bool], key: str = "", peer: str = "") -> list[Figure]:
+def _figures(
+    verdicts: Sequence[Verdict], told: Callable[[Verdict], bool], key: str = "", peer: str = ""
+) -> list[Figure]:
     silent = [one for one in verdicts if not told(one)]
     idle = [one for one in verdicts if not one.fault.told]
     real = [one for one in verdicts if one.fault.told]
