@@ -29,8 +29,8 @@ _COOLDOWN = 15 * MINUTE
 _FAILING = ("ERROR ", "FATAL ", "WARN ")
 
 _TEXT = """
-Cases by hand, played through the code of `incidentlens replay` with the default policy. A *join* is a pair of parts of a
-case that became one incident. Two that have nothing to do with each other (or a fault and everyday noise) joined is
+Cases by hand, played through the code of `incidentlens replay` with the default policy. A *join* is a pair of parts of
+a case that became one incident. Two that have nothing to do with each other (or a fault and everyday noise) joined is
 a *wrong merge*, the worse error: the second fault is hidden. *Pieces* are incidents a true incident; 1 is right. Both
 peers group the very problems that detection found: all within two minutes of one another as one incident; one
 incident a signature and service.

@@ -1,4 +1,4 @@
-"""The table at the top of the report: the figures people ask for first, beside what the system this follows publishes."""
+"""The table at the top of the report: what people ask for first, beside what the system this follows publishes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from .section import Figure, Section, Table
 
 TITLE = "At a glance"
 NOTE = (
-    "The last column is what the system that this follows publishes of itself, on its own cases and machine; nothing of it"
-    " is measured here."
+    "The last column is what the system that this follows publishes of itself, on its own cases and machine; nothing of"
+    " it is measured here."
 )
 
 _CAUSES = f"{reference.CAUSE_RIGHT:.0%} of {reference.CAUSE_CASES} cases"

@@ -29,9 +29,9 @@ from .episodes import Episode, episodes
 
 START = 1_763_700_000 * SECOND
 _TICK, _CALM_TICK = 5 * SECOND, 30 * SECOND
-_HISTORY_S = 1200.0
+_HISTORY_S = 600.0
 _QUIET = 15 * 60 * SECOND  # after the last record: time enough for any watch of the built-in runbooks to end
-RATE = 50.0  # everyday lines a second
+RATE = 20.0  # everyday lines a second
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`incidentlens eval suppression`: is somebody told of what matters, and nobody of what does not, for the right reason."""
+"""`incidentlens eval suppression`: is somebody told of what matters, and nobody of what does not, and why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ rather than found mild. The peer tells whenever an incident has severity high or
 
 
 class Fault(Value):
-    """One thing that goes on in a case, known by service and words of its lines. Only what comes `after` is asked about.
+    """One thing that goes on in a case, known by service and words of its lines; only what comes `after` counts.
 
     `reason`: a code that must stand among the reasons of its decisions, or hold its problem back. `most`: it may be
     told so many times.
@@ -84,7 +84,7 @@ def evaluate(context: Context) -> Section:
     verdicts = [one for case in load_cases(context.cases / "suppression", SuppressionExpected) for one in judge(case)]
     limited = [one for one in verdicts if one.fault.most is not None]
     figures = [
-        share("right", "told or not, as often as it ought to be, with the reason", _count(verdicts, "right"), len(verdicts)),
+        share("right", "told or not, often enough, for the reason", _count(verdicts, "right"), len(verdicts)),
         *_figures(verdicts, lambda one: one.told),
         share(
             "confident_wrong",
@@ -93,7 +93,7 @@ def evaluate(context: Context) -> Section:
             sum(one.fault.told for one in verdicts),
             better="lower",
         ),
-        share("too_often", "told more often than once ought to do", _count(limited, "too_often"), len(limited), better="lower"),
+        share("too_often", "told too often", _count(limited, "too_often"), len(limited), better="lower"),
         *_figures(verdicts, lambda one: one.high, "severity_", "told whenever severity is high or more"),
     ]  # fmt: skip
     failures = [_failure(one) for one in verdicts if not one.right]

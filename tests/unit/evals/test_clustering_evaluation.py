@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import make_problem
 
+from builders import make_problem
 from incidentlens.evals.cases import load_cases, load_file
 from incidentlens.evals.clustering import ClusteringExpected, Joins, by_signature, f1, joins_of, near, play, truth_of
 from incidentlens.model.clock import MINUTE
@@ -81,8 +81,9 @@ def test_the_peer_of_signatures_knows_a_recurrence_within_the_cooldown_only():
 
 
 def test_a_case_that_names_another_number_of_incidents_than_it_expects_is_refused(tmp_path):
-    text = 'cases:\n  - {name: wrong, family: plain, lines: [{at: 0s, incident: a, say: ["x: ERROR y"]}], expect: {incidents: 2}}\n'
-    (tmp_path / "case.yaml").write_text(text.replace("name: wrong", "name: wrongly counted"))
+    lines = '[{at: 0s, incident: a, say: ["x: ERROR y"]}]'
+    text = f"cases: [{{name: counted wrongly, family: plain, lines: {lines}, expect: {{incidents: 2}}}}]"
+    (tmp_path / "case.yaml").write_text(text)
     (case,) = load_cases(tmp_path, ClusteringExpected)
     with pytest.raises(ValueError, match="names 1 incidents and expects 2"):
         play(case)

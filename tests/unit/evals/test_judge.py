@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_model import failing, listening
 from typer.testing import CliRunner
 
 from incidentlens.cli.main import app
@@ -19,6 +18,7 @@ from incidentlens.evals.judge import CRITERIA, JudgeCase, Marks, cases_of, evalu
 from incidentlens.evals.section import Context
 from incidentlens.investigation.chain import Chain, ChainError
 from incidentlens.model.clock import SystemClock
+from scripted_model import failing, listening
 
 FOLDER = Path(__file__).parents[3] / "evals"
 
