@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 import typer
@@ -31,6 +32,7 @@ def command(
     from incidentlens.model.clock import SystemClock
     from incidentlens.model.yamlfile import YamlError
 
+    logging.getLogger("openai").setLevel(logging.WARNING)  # its retries are counted in what is said at the end
     key = ""
     if key_file is not None:
         must_exist(key_file)
