@@ -49,11 +49,13 @@ class Episode:
         return [decision for decision in self.decisions if decision.tell]
 
     def problems_of(self, service: str, says: str = "") -> list[Problem]:
-        """Its problems in `service` whose template has the words `says`."""
+        """Its problems in `service` that say `says`: in the template, or (a number is masked there) in a sample."""
+        words = says.lower()
         return [
             problem
             for problem in self.incident.problems
-            if problem.service == service and says.lower() in problem.template.lower()
+            if problem.service == service
+            and (words in problem.template.lower() or any(words in one.line.lower() for one in problem.samples))
         ]
 
 

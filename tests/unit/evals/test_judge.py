@@ -8,11 +8,12 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from incidentlens.cli.main import app
+from incidentlens.cli import evals
 from incidentlens.config.language_model import Endpoint, EndpointConfig, LanguageModel, LanguageModelConfig
 from incidentlens.evals.judge import CRITERIA, JudgeCase, Marks, cases_of, evaluate, kappa, prompt, read
 from incidentlens.evals.section import Context
@@ -21,6 +22,13 @@ from incidentlens.model.clock import SystemClock
 from scripted_model import failing, listening
 
 FOLDER = Path(__file__).parents[3] / "evals"
+
+
+@pytest.fixture
+def app():
+    main = typer.Typer()
+    evals.register(main)
+    return main
 
 
 def as_people(body) -> str:
@@ -97,7 +105,7 @@ def test_kappa_punishes_far_more_than_near_and_knows_full_agreement_on_one_mark(
     assert kappa([(3, 3), (3, 3)]) == 1.0
 
 
-def test_the_command_prints_the_agreement_and_sends_the_key(tmp_path):
+def test_the_command_prints_the_agreement_and_sends_the_key(app, tmp_path):
     key = tmp_path / "key"
     key.write_text("sk-test\n")
 
@@ -124,7 +132,7 @@ def test_the_command_prints_the_agreement_and_sends_the_key(tmp_path):
     assert set(sent) == {"Bearer sk-test"}
 
 
-def test_a_url_that_is_none_is_refused_in_one_line():
+def test_a_url_that_is_none_is_refused_in_one_line(app):
     result = CliRunner().invoke(app, ["eval", "judge", "--url", "nowhere", "--model", "m"])
     assert result.exit_code == 2
     assert "--url" in result.output
