@@ -25,12 +25,13 @@ AS_JSON = typer.Option(False, "--json", help="Answer in JSON.")
 def register(main: typer.Typer) -> None:
     from incidentlens.evals.registry import EVALUATIONS
 
-    from . import eval_anomalies
+    from . import eval_anomalies, eval_judge
 
     own: dict[str, Callable[..., None]] = {"anomalies": eval_anomalies.command}  # those with options of their own
     app.command("all", help="Every evaluation.")(_command(list(EVALUATIONS)))
     for name in EVALUATIONS:
         app.command(name)(own.get(name) or _command([name]))
+    app.command("judge")(eval_judge.command)
     app.command("capture")(capture)
     main.add_typer(app, name="eval")
 

@@ -10,11 +10,15 @@ from .section import Context, Section
 EVALUATIONS: dict[str, str] = {
     "signatures": "incidentlens.evals.signatures",
     "anomalies": "incidentlens.evals.anomalies",
+    "clustering": "incidentlens.evals.clustering",
+    "suppression": "incidentlens.evals.suppression",
     "suppression-bgl": "incidentlens.evals.bgl",
     "root-cause": "incidentlens.evals.root_cause",
     "runbooks": "incidentlens.evals.runbooks",
+    "verifier": "incidentlens.evals.verifier",
     "grounding": "incidentlens.evals.grounding",
     "injection": "incidentlens.evals.injection",
+    "latency": "incidentlens.evals.latency",
 }
 
 

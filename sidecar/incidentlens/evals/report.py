@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from .headline import NOTE, TITLE, headline
 from .section import Failure, Figure, Section, Table
 
 _SHOWN_FAILURES = 25
@@ -39,11 +40,18 @@ def markdown(sections: Sequence[Section], machine: dict[str, Any], command: str)
         "",
         "Brackets are 95 % intervals. A confident wrong answer is worse than none and is counted by itself.",
         "",
+        *_headline(sections),
         *_misses(sections),
     ]
     for section in sections:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _headline(sections: Sequence[Section]) -> list[str]:
+    texts = {f"{section.name}/{f.key}": value(f) for section in sections for f in section.figures if not f.peer}
+    table = headline(sections, texts)
+    return [f"## {TITLE}", "", *_table(table), NOTE, ""] if table else []
 
 
 def _misses(sections: Iterable[Section]) -> list[str]:
