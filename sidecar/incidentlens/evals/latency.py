@@ -37,7 +37,7 @@ def evaluate(context: Context) -> Section:
         Figure("published_run_p95", "run, P95", P95_RUN_S, "s", better="", peer=NAME),
         _of("detect_median", "to detect, median (log's clock)", found, statistics.median),
         _of("detect_p95", "to detect, P95 (log's clock)", found, p95),
-        Figure("lines", "lines a second of the ticks' time, as few as come", _rate(played), "lines/s", noise=0.5),
+        Figure("lines", "lines a second of a busy core", _rate(played), "lines/s", noise=0.5),
         Figure("published_lines", "lines a second", LINES_A_SECOND, "lines/s", better="", peer=NAME),
     ]
     return Section("latency", "Time to investigate", _TEXT, figures, [_by_scenario(played)])

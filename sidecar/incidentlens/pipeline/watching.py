@@ -13,8 +13,6 @@ from incidentlens.model.terms import ProblemKind
 from incidentlens.policy.model import Policy
 from incidentlens.verification import watch
 
-_EXPECTED = 0.5  # records in one quiet time: fewer, and a record is a sign of life
-
 
 def look(
     verification: Verification,
@@ -37,25 +35,22 @@ def look(
     else:
         return None
     since = verification.checks[-1].at if verification.checks else verification.started_at
-    count = above_usual(incident, count, now - since, verification.quiet_ns)
+    count = above_usual(incident, count, now - since)
     # An alert that goes on firing is no quiet, whatever the lines say; it is told once a tick.
     if count is not None and any(p.kind is ProblemKind.ALERT and p.last_seen >= now for p in incident.problems):
         count = max(count, 1)
     return watch(verification, count, now, incident, policy)
 
 
-def above_usual(incident: Incident, count: int | None, span: int, quiet: int) -> int | None:
+def above_usual(incident: Incident, count: int | None, span: int) -> int | None:
     """What of `count` in `span` ns is more than the signatures' everyday share; None stays None.
 
     Three standard deviations of a Poisson count above the usual still are the usual: a shop's everyday time-outs must
-    not keep an incident open for ever. What is not to be expected once in two quiet times (`quiet`, ns) has no
-    everyday share: else one record a look, which is soon many, would count as none. As often as it comes back it must
-    be quiet for longer, so what does come every day is allowed for in the end.
+    not keep an incident open for ever.
     """
     if not count:
         return count
-    a_minute = sum(problem.baseline_per_minute for problem in incident.problems)
-    usual = a_minute * max(span, 0) / MINUTE
-    if usual <= 0 or a_minute * quiet / MINUTE < _EXPECTED:
+    usual = sum(problem.baseline_per_minute for problem in incident.problems) * max(span, 0) / MINUTE
+    if usual <= 0:
         return count
     return 0 if count <= usual + 3 * math.sqrt(usual) + 1 else count
