@@ -77,14 +77,14 @@ def _encode(frames: list[Frame], ref_id: str) -> list[bytes]:
     encoded: list[bytes] = []
     size = 0
     for frame in frames:
-        encoded.append(to_arrow(_bare(frame).for_query(ref_id)))
+        encoded.append(to_arrow(bare(frame).for_query(ref_id)))
         size += len(encoded[-1])
         if size > MAX_ANSWER:
             raise Refused(413, f"the answer is larger than {MAX_ANSWER >> 20} MB; take a shorter time or fewer rows")
     return encoded or [to_arrow(Frame("", ref_id=ref_id))]
 
 
-def _bare(frame: Frame) -> Frame:
+def bare(frame: Frame) -> Frame:
     """A table without rows goes without columns too: over columns Grafana says "No data", without any it says the
     panel's own text, which tells what to do."""
     return frame if len(frame) or frame.meta.get("preferredVisualisationType") != "table" else replace(frame, fields=())

@@ -135,4 +135,4 @@ def test_the_files_named_in_the_readme_are_there():
     root = Path(__file__).parents[3]
     text = (root / "README.md").read_text()
     links = [part.split(")")[0] for part in text.split("](")[1:]]
-    assert all((root / link).exists() for link in links if not link.startswith("http"))
+    assert all((root / link.split("#")[0]).exists() for link in links if not link.startswith("http"))

@@ -33,7 +33,8 @@ async def test_every_query_type_answers_rows_under_its_ref_id(api: Api) -> None:
         assert response.status_code == 200, name
         (result,) = response.json()["results"].values()
         assert isinstance(result["rows"], list), name
-        assert result["rows"] or name == "nothing"
+        # Of a process that has not read Loki yet there is nothing to tell.
+        assert result["rows"] or name == "nothing" or name.startswith("health_")
 
 
 async def test_an_error_of_one_query_spoils_none_of_the_others(api: Api) -> None:
