@@ -43,7 +43,7 @@ def escape(text: str) -> Markdown:
 
 def unmarked(text: str) -> str:
     """What Markdown of `escape` reads like where nothing renders it: without its backslashes and its bold."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", re.sub(r"(?<!\\)\*\*", "", text))
+    return re.sub(r"\\([!-/:-@\[-`{-~])|\*\*", lambda found: found[1] or "", text)
 
 
 def code_block(text: str, limit: int = 4_000) -> Markdown:
