@@ -52,7 +52,9 @@ def demo(
     except Unusable as error:
         unusable(str(error))
 
+    from incidentlens.api.server import ServeError
     from incidentlens.demo.run import DemoError, Options, run, summary
+    from incidentlens.grafana.server import ListenError
     from incidentlens.intake.errors import LokiError
     from incidentlens.scenarios.generator import Scenario
     from incidentlens.store.base import StoreError
@@ -66,7 +68,7 @@ def demo(
     options = Options(scenario, seed, speed, rate, loki, tenant, database, keep, programs, shown)
     try:
         result = asyncio.run(run(options, talk))
-    except (DemoError, LokiError, StoreError) as error:
+    except (DemoError, ListenError, LokiError, ServeError, StoreError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         talk.print("stopped; nothing is left running")
