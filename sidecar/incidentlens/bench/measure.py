@@ -65,7 +65,16 @@ def _cpu() -> str:
 
 
 def peak_mb() -> float:
-    """The most memory this process ever held, in MB."""
+    """The most memory this process ever held, in MB.
+
+    On Linux ru_maxrss begins at what the parent held when it started this process, so the kernel's own mark of this
+    address space (VmHWM) is read instead.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+    except (OSError, StopIteration):
+        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
