@@ -1,5 +1,7 @@
 # make only starts things; the commands themselves are `incidentlens …` in .venv/bin.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Tests run in this many processes, each with a PostgreSQL of its own.
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -25,7 +27,7 @@ demo: $(READY)
 	@$(BIN)/incidentlens demo $(ARGS)
 
 test: $(READY) lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 	@if ! ($(NODE_OK)); then echo "skipped: the data source's front end (its tests need npm and Node.js 20.15 or newer)"; \
 	elif ! $(MAKE) --no-print-directory $(NODE_READY); then echo "skipped: the tests of the data source's front end (npm ci failed, see above)"; \
 	else $(MAKE) --no-print-directory test-plugin; fi

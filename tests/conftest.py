@@ -1,6 +1,6 @@
 """Fixtures that every folder of tests may use: a real PostgreSQL, with a fresh database for each test.
 
-One embedded server a test session, or the one that INCIDENTLENS_TEST_DATABASE names (a URL whose user may create
+One embedded server a test session (or a process of it, where pytest-xdist runs several), or the one that INCIDENTLENS_TEST_DATABASE names (a URL whose user may create
 databases). The schema is made once, in a template; a test's database is a copy of it, which takes some 20 ms.
 """
 
@@ -25,8 +25,21 @@ from incidentlens.store.migrate import migrate
 from incidentlens.store.postgres import PostgresStore
 
 # How long an example takes depends on what else the machine does; what is fast enough, `incidentlens bench` says.
-settings.register_profile("incidentlens", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+# A test run tries the same examples each time, so that it passes or fails by what was changed;
+# INCIDENTLENS_EXPLORE=1 tries new ones (and keeps what fails), as `make fuzz` does.
+settings.register_profile(
+    "incidentlens",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    derandomize="INCIDENTLENS_EXPLORE" not in os.environ,
+)
 settings.load_profile("incidentlens")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, a file stays in one; the demos, which choose their ports, share one."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("demo" if item.path.name.startswith("test_demo") else str(item.path)))
 
 
 @dataclass(frozen=True)

@@ -90,12 +90,12 @@ def _model(case: Case) -> None:
     rules = case.analysis.rules
     if case.analysis.source != "model":
         return
-    if case.incident.severity.rank > case.severity.rank:
-        case.say("severity", f"a model does not lower the severity: {case.incident.severity}, not {case.severity}")
-        case.severity = case.incident.severity
+    worst = max(case.incident.severity.rank, rules.severity.rank if rules else 0)
+    if worst > case.severity.rank:
+        case.say("severity", f"a model does not lower the severity: {_SEVERITY[worst]}, not {case.severity}")
+        case.severity = _SEVERITY[worst]
     if rules is None:
         return
-    worst = max(case.incident.severity.rank, rules.severity.rank)
     allowed = _SEVERITY[min(case.severity.rank, max(worst, min(worst + 1, Severity.HIGH.rank)))]
     if allowed is not case.severity:
         text = f"a model raises the severity by one step, and never to critical: {allowed}, not {case.severity}"
