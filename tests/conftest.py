@@ -1,7 +1,8 @@
 """Fixtures that every folder of tests may use: a real PostgreSQL, with a fresh database for each test.
 
-One embedded server a test session (or a process of it, where pytest-xdist runs several), or the one that INCIDENTLENS_TEST_DATABASE names (a URL whose user may create
-databases). The schema is made once, in a template; a test's database is a copy of it, which takes some 20 ms.
+One embedded server a test session (a process of it, where pytest-xdist runs several), or the one that
+INCIDENTLENS_TEST_DATABASE names (a URL whose user may create databases). The schema is made once, in a template; a
+test's database is a copy of it, which takes some 20 ms.
 """
 
 from __future__ import annotations
