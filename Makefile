@@ -1,7 +1,5 @@
 # make only starts things; the commands themselves are `incidentlens …` in .venv/bin.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Tests run in this many processes, each with a PostgreSQL of its own.
-JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -27,7 +25,7 @@ demo: $(READY)
 	@$(BIN)/incidentlens demo $(ARGS)
 
 test: $(READY) lint
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 	@if ! ($(NODE_OK)); then echo "skipped: the data source's front end (its tests need npm and Node.js 20.15 or newer)"; \
 	elif ! $(MAKE) --no-print-directory $(NODE_READY); then echo "skipped: the tests of the data source's front end (npm ci failed, see above)"; \
 	else $(MAKE) --no-print-directory test-plugin; fi

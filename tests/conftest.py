@@ -1,6 +1,6 @@
 """Fixtures that every folder of tests may use: a real PostgreSQL, with a fresh database for each test.
 
-One embedded server a test session (a process of it, where pytest-xdist runs several), or the one that
+One embedded server a test session, or the one that
 INCIDENTLENS_TEST_DATABASE names (a URL whose user may create databases). The schema is made once, in a template; a
 test's database is a copy of it, which takes some 20 ms.
 """
@@ -35,12 +35,6 @@ settings.register_profile(
     derandomize="INCIDENTLENS_EXPLORE" not in os.environ,
 )
 settings.load_profile("incidentlens")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, a file stays in one; the demos, which choose their ports, share one."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("demo" if item.path.name.startswith("test_demo") else str(item.path)))
 
 
 @dataclass(frozen=True)
