@@ -1,8 +1,7 @@
 """Fixtures that every folder of tests may use: a real PostgreSQL, with a fresh database for each test.
 
-One embedded server a test session, or the one that
-INCIDENTLENS_TEST_DATABASE names (a URL whose user may create databases). The schema is made once, in a template; a
-test's database is a copy of it, which takes some 20 ms.
+One embedded server a test session, or the one that INCIDENTLENS_TEST_DATABASE names (a URL whose user may create
+databases). The schema is made once, in a template; a test's database is a copy of it, which takes some 20 ms.
 """
 
 from __future__ import annotations
@@ -26,14 +25,7 @@ from incidentlens.store.migrate import migrate
 from incidentlens.store.postgres import PostgresStore
 
 # How long an example takes depends on what else the machine does; what is fast enough, `incidentlens bench` says.
-# A test run tries the same examples each time, so that it passes or fails by what was changed;
-# INCIDENTLENS_EXPLORE=1 tries new ones (and keeps what fails), as `make fuzz` does.
-settings.register_profile(
-    "incidentlens",
-    settings.get_profile(settings.get_current_profile_name()),
-    deadline=None,
-    derandomize="INCIDENTLENS_EXPLORE" not in os.environ,
-)
+settings.register_profile("incidentlens", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("incidentlens")
 
 
