@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builders import T0, make_analysis, make_incident, make_problem
+from incidentlens.model.analysis import Deterministic
 from incidentlens.model.clock import MINUTE
 from incidentlens.model.decisions import Deploy, Maintenance
 from incidentlens.model.incidents import Suppression
@@ -121,6 +122,15 @@ def test_a_model_cannot_lower_the_severity_that_the_counts_say() -> None:
     line = Timeline().at(0).problem(analysis=say("OBSERVE", severity="low", source="model"), severity=Severity.CRITICAL)
     assert line.last.severity is Severity.CRITICAL
     assert line.last.disposition == "NEEDS_ONCALL"
+
+
+def test_a_model_cannot_lower_the_severity_that_the_rules_found_nor_what_follows_from_it() -> None:
+    rules = Deterministic(cause="c", summary="s", severity="critical", disposition="OBSERVE", confidence=0.5)
+    said = say("OBSERVE", severity="high", source="model", rules=rules)
+    floors = (Floor(severity=Severity.CRITICAL, disposition=Disposition.ESCALATE),)
+    line = Timeline(live(floors=floors)).at(0).problem(analysis=said, severity=Severity.HIGH)
+    assert line.last.severity is Severity.CRITICAL
+    assert line.last.disposition == "ESCALATE"
 
 
 def test_what_the_verifier_found_under_triaged_goes_up_a_step_each_time() -> None:
