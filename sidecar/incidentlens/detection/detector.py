@@ -58,6 +58,7 @@ class Detector:
         self._silences = Silences(state, settings, self._memory, self._judge)
         self._thin = Thin.decode(state)
         self._half_life = settings.half_life / MINUTE
+        self._learning = False
         self._counts: list[SignatureCount] = []
         self._names: Names | None = None
         self._names_of: frozenset[str] = frozenset()
@@ -82,11 +83,13 @@ class Detector:
         if signed.height == 0 and not counted:
             return
         clock = self._memory.clock
+        self._learning = True
         for bucket, rows in steps(signed, self._settings.bucket, unread):
             clock.begin(bucket, 0, self._settings.window)
             clock.advance(bucket)
             for row in rows:
                 self._take(bucket, row)
+        self._learning = False
         self._hear(counted)
         clock.advance(clock.at + self._settings.bucket)
         for key in self._memory.touched_keys():
@@ -271,7 +274,11 @@ class Detector:
         at = self._judge.base_at()
         while key.window and key.window[0][0] <= edge:
             start, count, _ = key.window.pop(0)
-            key.fold(start, count, at, self._half_life, cap=self._memory.clock.learned)
+            if self._learning:
+                key.learn(start, count, at, self._half_life)
+            else:
+                key.habit = None
+                key.fold(start, count, at, self._half_life, cap=self._memory.clock.learned)
         while service.window and service.window[0][0] <= edge:
             _, healthy, _ = service.window.pop(0)
             service.fold(healthy, at, self._half_life)

@@ -21,6 +21,9 @@ from .seasons import Season
 
 _KEY_FIELDS = 17
 _SPAN_HEAD = 10  # of a span as it is written now, before its samples
+_EPISODE_GAP = 5  # minutes without a record that end an episode
+_HABIT = 3  # episodes
+_REMEMBERED = 1440  # minutes
 
 
 @dataclass(slots=True)
@@ -74,6 +77,38 @@ def _capped(count: float, usual: float) -> float:
 
 
 @dataclass(slots=True)
+class Habit:
+    """A failing signature's minutes while history is learnt, which tell an outage from what is usual.
+
+    Usual is what half of all minutes have, and what came in three separate episodes, as a job's errors do. What came
+    once or twice may have been an outage.
+    """
+
+    counts: dict[int, int] = field(default_factory=dict)  # records by minute, of the newest _REMEMBERED
+    waiting: list[tuple[int, float, float]] = field(default_factory=list)  # (minute, records, observed minutes then)
+
+    def note(self, minute: int, count: float, at: float) -> None:
+        """A minute that is over; it waits until all that is learnt with it is known."""
+        self.waiting.append((minute, count, at))
+        self.counts[minute] = self.counts.get(minute, 0) + int(count)
+        while (oldest := next(iter(self.counts))) <= minute - _REMEMBERED:
+            del self.counts[oldest]
+
+    def usual(self, observed: float) -> tuple[float, float]:
+        """(median of the minutes, third largest peak of an episode or 0), `observed` minutes having been looked at."""
+        silent = max(0, min(math.ceil(observed), _REMEMBERED) - len(self.counts))
+        ordered = [0] * silent + sorted(self.counts.values())
+        peaks, last = [], -math.inf
+        for minute in sorted(self.counts):
+            if minute - last > _EPISODE_GAP:
+                peaks.append(0)
+            peaks[-1] = max(peaks[-1], self.counts[minute])
+            last = minute
+        peaks.sort(reverse=True)
+        return ordered[len(ordered) // 2], peaks[_HABIT - 1] if len(peaks) >= _HABIT else 0
+
+
+@dataclass(slots=True)
 class Key:
     """One (service, signature)."""
 
@@ -94,35 +129,60 @@ class Key:
     window: list[list[int]] = field(default_factory=list)  # [bucket, count, first record's time]
     span: Span | None = None
     season: Season = field(default_factory=Season)  # of a failing one
+    habit: Habit | None = None  # of a failing one, while history is learnt; not kept
 
     def fold(self, bucket_start: int, count: int, at: float, half_life: float, cap: bool) -> None:
         """Take a bucket that left the window into the baseline. `at`: observed minutes; `half_life` in the same.
 
         `cap`: a minute counts at most a few times the usual, so that an outage does not become the norm.
         """
+        self._count(bucket_start, count, at, half_life, cap)
+
+    def _count(
+        self, bucket_start: int, count: int, at: float, half_life: float, cap: bool, habit: Habit | None = None
+    ) -> None:
         minute = bucket_start // MINUTE
         if minute != self.minute:
-            self._close(at, half_life, cap)
+            self._close(at, half_life, cap, habit)
             self.minute = minute
         self.minute_count += count
+
+    def learn(self, bucket_start: int, count: int, at: float, half_life: float) -> None:
+        """`fold` of what is learnt as usual; `flush` ends it, and says how much of an outage was in it."""
+        if self.weight > 0 and self.habit is None:
+            self.habit = Habit()
+        self._count(bucket_start, count, at, half_life, cap=False, habit=self.habit)
 
     def flush(self, at: float, half_life: float) -> None:
         """Take everything into the baseline at once, the window too: after learning."""
         for bucket_start, count, _ in self.window:
-            self.fold(bucket_start, count, at, half_life, cap=False)
+            self.learn(bucket_start, count, at, half_life)
         self.window.clear()
-        self._close(at, half_life, cap=False)
+        self._close(at, half_life, cap=False, habit=self.habit)
         self.minute = -1
+        if self.habit is None or not self.habit.waiting:
+            return
+        median, peak = self.habit.usual(at - self.since)
+        for _, records, then in self.habit.waiting:
+            self._add(min(records, max(peak, _capped(records, median))), then, half_life)
+        self.habit.waiting.clear()
 
-    def _close(self, at: float, half_life: float, cap: bool) -> None:
+    def _close(self, at: float, half_life: float, cap: bool, habit: Habit | None = None) -> None:
         count = float(self.minute_count)
         self.minute_count = 0
         if not count:
             return
+        if habit is not None:
+            habit.note(self.minute, count, at)
+            return
         exposure = self.exposure(at, half_life)
-        self._decay(at, half_life)
         if cap and exposure > 0:
+            self._decay(at, half_life)
             count = _capped(count, self.events / exposure)
+        self._add(count, at, half_life)
+
+    def _add(self, count: float, at: float, half_life: float) -> None:
+        self._decay(at, half_life)
         self.events += count
         self.squares += count * count
 

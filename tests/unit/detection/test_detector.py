@@ -106,6 +106,43 @@ def test_a_known_signature_at_many_times_its_rate_is_a_spike(make_signed):
     assert problem.score > 5
 
 
+def bursts(starts, records=60, seconds=90):
+    """`records` errors of one signature spread over `seconds` from each start on."""
+    return [
+        {"at": start + index * seconds / records, "level": "error", "signature": "pool exhausted"}
+        for start in starts
+        for index in range(records)
+    ]
+
+
+@pytest.mark.parametrize("frames", [1, 30])
+def test_an_outage_in_what_was_learned_is_not_taken_for_usual(make_signed, frames):
+    detector = Detector(DetectionSettings(), {})
+    learned = make_signed(sorted(background(900) + bursts([300]), key=lambda row: row["at"]))
+    for index in range(frames):
+        detector.learn(learned[index * learned.height // frames : (index + 1) * learned.height // frames])
+    again = make_signed(sorted(background(300, seed=2, start=900) + bursts([1000]), key=lambda row: row["at"]))
+    (problem,) = ticks(detector, again).values()
+    assert problem.signature == "pool exhausted"
+    assert problem.onset == START + 1000 * SECOND
+
+
+def test_errors_that_came_in_three_bursts_of_what_was_learned_are_a_habit(make_signed):
+    detector = Detector(DetectionSettings(), {})
+    rows = background(3600) + bursts([600, 1500, 2400, 3300])
+    detector.learn(make_signed(sorted(rows, key=lambda row: row["at"])))
+    again = make_signed(sorted(background(600, seed=2, start=3600) + bursts([4100]), key=lambda row: row["at"]))
+    assert ticks(detector, again) == {}
+
+
+def test_a_failure_that_had_begun_before_what_was_learned_ended_is_still_a_problem(make_signed):
+    detector = Detector(DetectionSettings(), {})
+    rows = background(900) + bursts([700], records=200, seconds=200)
+    detector.learn(make_signed(sorted(rows, key=lambda row: row["at"])))
+    on = make_signed(bursts([900], records=120, seconds=120))
+    assert [problem.signature for problem in ticks(detector, on).values()] == ["pool exhausted"]
+
+
 def test_ticks_and_one_frame_find_the_same(make_signed):
     rows = background(300, seed=9, start=600)
     rows += [{"at": 700 + i, "level": "error", "signature": "boom"} for i in range(50)]
