@@ -16,6 +16,7 @@ from api_app import NOW, FakeSidecar, load
 from builders import T0, make_evidence
 from incidentlens.api.server import serve_in_background
 from incidentlens.model.clock import ManualClock
+from incidentlens.store.base import Quarantined
 from incidentlens.store.postgres import PostgresStore
 from incidents_in_store import POOL, put
 
@@ -80,6 +81,8 @@ async def test_no_page_scrolls_sideways_and_none_complains(site: Site) -> None:
         page.on("pageerror", lambda error, kept=complaints: kept.append(str(error)))
         for path in PATHS:
             await page.goto(site.url + path)
+            # A word of the navigation broken in two makes it two lines high.
+            assert await page.locator("nav").first.evaluate("one => one.clientHeight") < 45
             for details in await page.locator("details").all():
                 await details.evaluate("(one) => { one.open = true; }")
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
@@ -191,6 +194,22 @@ async def test_maintenance_is_announced_and_ended_without_a_script_on_a_phone(si
     await page.get_by_label("Version").fill("v7")
     await page.get_by_role("button", name="Announce a deploy").click()
     await page.get_by_text("v7").wait_for()
+
+
+async def test_records_put_aside_are_read_without_a_script_on_a_phone(site: Site) -> None:
+    line = "<script>alert(1)</script> " + "A" * 5_000
+    record = Quarantined(
+        id="r_1", ts=T0, service="db", stream="{}", metadata=None, line=line, error="ValueError: no", at=T0
+    )
+    async with site.store.transaction("shop") as tx:
+        await tx.add_quarantined([record])
+    page = await site.page(400, script=False)
+    await page.goto(site.url + "/quarantine")
+    await page.get_by_text("ValueError: no").wait_for()
+    await page.get_by_text("<script>alert(1)</script>").first.wait_for()
+    page = await site.page(400)
+    await page.goto(site.url + "/quarantine")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 async def test_a_citation_leads_to_its_line_even_in_a_closed_part(site: Site) -> None:

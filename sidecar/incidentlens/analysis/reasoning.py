@@ -120,7 +120,7 @@ def summary_text(incident: Incident, findings: Sequence[Finding]) -> str:
     parts = [
         f"Since {utc(incident.onset)}, {incident.count:,} failing records in {', '.join(services[:4])}{more}, "
         f"the last {duration(incident.last_seen - incident.onset)} later.",
-        f"Suspected cause: {cause_text(incident).rstrip('.')}.",
+        _suspicion(incident),
     ]
     cause = incident.root_cause
     if cause is not None and not cause.undetermined and len(cause.chain) > 1:
@@ -128,6 +128,13 @@ def summary_text(incident: Incident, findings: Sequence[Finding]) -> str:
         parts.append(f"Chain: {' → '.join(steps)}.")
     parts += [f"{finding.text[:1].upper()}{finding.text[1:]}." for finding in _tellable(findings)[:3]]
     return " ".join(parts)
+
+
+def _suspicion(incident: Incident) -> str:
+    """The suspected cause as a sentence; one that was found says itself that it is a suspicion."""
+    cause = incident.root_cause
+    text = f"{cause_text(incident).rstrip('.')}."
+    return text if cause is not None and not cause.undetermined and cause.summary else f"Suspected cause: {text}"
 
 
 def _tellable(findings: Sequence[Finding]) -> list[Finding]:

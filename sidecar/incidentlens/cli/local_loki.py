@@ -25,4 +25,7 @@ def local_loki(
         unusable(f"--listen takes HOST:PORT, not {listen!r}")
     from incidentlens.localloki import run
 
-    run(listen, data, auth=auth, alertmanager_url=alertmanager)
+    def say(url: str) -> None:
+        typer.echo(f"Loki's API on {url}, its data in {data}   (Ctrl-C ends it)")
+
+    run(listen, data, auth=auth, alertmanager_url=alertmanager, listening=say)

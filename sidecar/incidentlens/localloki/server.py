@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -132,8 +132,9 @@ def run(
     auth: bool = False,
     alertmanager_url: str | None = None,
     limits: Limits | None = None,
+    listening: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until interrupted or terminated.
+    """Serve until interrupted or terminated; `listening` is told the address once connections are taken.
 
     Raises ValueError, OSError or RuntimeError, saying what to do, when it cannot start.
     """
@@ -141,6 +142,7 @@ def run(
     bound = _listen(host, port)
     try:
         app = create_app(data, auth, SystemClock(), alertmanager_url, limits)
+        listening(f"http://{listen}")
         # uvicorn has stopped in good order by the time it gives Ctrl-C on.
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(_config(app)).run(sockets=[bound])

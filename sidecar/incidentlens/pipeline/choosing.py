@@ -56,7 +56,7 @@ async def choose(client: LokiClient, project: Project, query: Query, now: int, b
     least = bound * (_BACK if before is not None and before.mode is ReadMode.PUSH_DOWN else 1.0)
     mode = ReadMode.PUSH_DOWN if volume > least else ReadMode.FULL
     sign = "over" if volume > least else "not over"
-    why = f"{volume / 1e6:.3g} MB a minute by Loki's {told_by}, {sign} {least / 1e6:g}"
+    why = f"{volume / 1e6:.3g} MB a minute by Loki's {told_by}, {sign} {least / 1e6:g} MB"
     if before is not None and before.mode is not mode:
         log.info("%s: query %s is read by %s from now on: %s", project.name, query.name, mode.value, why)
     return Choice(mode, why, now, volume)

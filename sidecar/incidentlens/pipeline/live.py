@@ -23,6 +23,7 @@ from incidentlens.intake.loki import LokiClient
 from incidentlens.intake.windows import Span, next_span
 from incidentlens.model.analysis import Analysis
 from incidentlens.model.clock import SECOND, Clock
+from incidentlens.model.incidents import Incident
 from incidentlens.model.records import LINES, empty
 from incidentlens.model.times import utc
 from incidentlens.store.base import Store, StoreError
@@ -45,6 +46,7 @@ _RUNS = 10_000  # remembered: somewhat more than a day at ten seconds each
 _GRACE_S = 3.0  # a run has so long to finish when the sidecar stops
 # Where a stage raises at more records than can be found one by one, less is read at once, down to this.
 _LEAST_RECORDS = 1_000
+_SAID = 1_000  # incidents of which the log remembers what it said last
 _LEASE = 20 * SECOND  # of what a sidecar reads; renewed at every step
 # The newest stretch is not learnt from at the first start: an outage that is under way must not become the baseline.
 _UNLEARNT_WINDOWS = 5
@@ -90,6 +92,7 @@ class ProjectRunner:
         self._turn = asyncio.Lock()
         self._next: Project | None = None
         self._at_once: int | None = None
+        self._said: dict[str, tuple[str, str, str]] = {}
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -271,8 +274,22 @@ class ProjectRunner:
         self.health.records += report.records
         self._put_aside(report.quarantined)
         metrics.observe_tick(self.project.name, report, lag)
+        for incident in report.changed:
+            self._say(incident)
         if self._on_tick:
             await self._on_tick(report)
+
+    def _say(self, incident: Incident) -> None:
+        """One line in the sidecar's own log where an incident began, ended or is decided otherwise.
+
+        It quotes no log text: this log may itself be sent to Loki.
+        """
+        stands = (incident.status.value, incident.severity.value, incident.disposition.value)
+        if self._said.pop(incident.id, None) != stands:
+            log.info("%s: incident %s in %s: %s", self.project.name, incident.id, incident.service, ", ".join(stands))
+        self._said[incident.id] = stands
+        while len(self._said) > _SAID:
+            del self._said[next(iter(self._said))]
 
     def _put_aside(self, records: int) -> None:
         if records:

@@ -1,6 +1,8 @@
 """The commands as a person or a program uses them: what is answered where, and with which status."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +99,18 @@ def test_unusable_arguments_and_faults_get_one_line_that_says_what_to_do(argumen
     assert done.returncode == status, done.stderr
     assert says in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_local_loki_says_where_it_listens_and_ends_in_good_order(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-m", "incidentlens.cli.main", "local-loki", "--listen", address, "--data", "loki"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == f"Loki's API on http://{address}, its data in loki   (Ctrl-C ends it)\n"
+        running.terminate()
+        assert running.wait(30) in (0, -signal.SIGTERM)
 
 
 def test_runbooks_are_linted_matched_and_begun(log_file, tmp_path):

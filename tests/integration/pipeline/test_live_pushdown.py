@@ -146,7 +146,7 @@ async def test_a_query_is_read_by_push_down_over_the_threshold_and_in_full_again
             modes.append(before.mode)
     full, pushed = ReadMode.FULL, ReadMode.PUSH_DOWN
     assert modes == [full, pushed, pushed, full]
-    assert before.why == "20 MB a minute by Loki's index, not over 25"
+    assert before.why == "20 MB a minute by Loki's index, not over 25 MB"
 
 
 async def test_where_the_index_does_not_know_a_minute_is_counted_and_where_loki_is_silent_the_mode_stays():

@@ -30,11 +30,13 @@ class OomKill:
         ]
         if not hits:
             return None
+        # Not "a process of": a kernel or an orchestrator writes of a process that is another service's.
         services = sorted({item.service for item in hits})
+        said = "1 record says" if len(hits) == 1 else f"{len(hits)} records say"
         return Finding(
             rule=self.name,
             severity=Severity.HIGH,
             confidence=0.9,
-            text=f"a process of {', '.join(services[:5])} was killed for want of memory ({len(hits)} records say so)",
+            text=f"a process was killed for want of memory ({said} so, in {', '.join(services[:5])})",
             evidence=tuple(item.id for item in hits[:5]),
         )
