@@ -29,15 +29,16 @@ def open_config(path: Path) -> Loaded:
 
 
 @asynccontextmanager
-async def opened_store(loaded: Loaded) -> AsyncIterator[PostgresStore]:
+async def opened_store(loaded: Loaded, *, join: bool = True) -> AsyncIterator[PostgresStore]:
     """The store of a configuration, its schema up to date; an embedded server is started and stopped again.
 
+    `join`: where a running sidecar has started that server, use it beside the sidecar.
     Raises StoreError.
     """
     async with contextlib.AsyncExitStack() as stack:
         if loaded.config.store.embedded:
             server = EmbeddedPostgres(loaded.path.parent / loaded.config.store.data)
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.start, join=join)
             stack.push_async_callback(asyncio.to_thread, server.stop)
             url = server.url
         else:

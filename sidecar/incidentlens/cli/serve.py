@@ -61,7 +61,7 @@ async def _serve(path: Path) -> None:
     loaded = open_config(path)
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as running:
-        store = await running.enter_async_context(opened_store(loaded))
+        store = await running.enter_async_context(opened_store(loaded, join=False))
         reloader = Reloader(loaded)
         sidecar = Sidecar(loaded, store, clock)
         address = await serve_in_background(running, reloader, store, sidecar, clock)

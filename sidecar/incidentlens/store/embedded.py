@@ -89,8 +89,11 @@ class EmbeddedPostgres:
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
+    def start(self, *, join: bool = False) -> None:
+        """Start the server and wait until it answers.
+
+        `join`: where another process runs it already, use that one, for as long as it runs.
+        """
         if self._keeper is not None:
             return
         try:
@@ -105,6 +108,9 @@ class EmbeddedPostgres:
         except OSError:
             os.close(self._lock)
             self._lock = None
+            if join and (sockets := _sockets_of(self.data_dir / "cluster")) is not None:
+                self._sockets = sockets
+                return
             raise StoreError(
                 f"{self.data_dir} is in use by another incidentlens; stop that one or name another folder"
             ) from None
@@ -218,6 +224,16 @@ def find_binaries(cluster: Path | None = None) -> Path:
             )
         return found[made_by]
     return found[max(found)]
+
+
+def _sockets_of(cluster: Path) -> Path | None:
+    """Where the server that runs on `cluster` listens; None where none does."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        pid, sockets = int(lines[0]), lines[4].strip()
+    except (OSError, ValueError, IndexError):
+        return None
+    return Path(sockets) if sockets and _is_our_server(pid, cluster) else None
 
 
 def _stop_leftover(cluster: Path) -> None:

@@ -55,6 +55,24 @@ def test_data_outlives_the_server_and_no_process_outlives_the_block(tmp_path: Pa
 
 
 @needs_proc
+def test_a_command_joins_the_server_that_a_sidecar_runs_and_leaves_it_running(tmp_path: Path) -> None:
+    folder = tmp_path / "pg"
+    with EmbeddedPostgres(folder) as server:
+        beside = EmbeddedPostgres(folder)
+        beside.start(join=True)
+        with psycopg.connect(beside.url) as connection:
+            assert connection.execute("SELECT current_database()").fetchone() == ("incidentlens",)
+        beside.stop()
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    alone = EmbeddedPostgres(folder)
+    alone.start(join=True)
+    assert servers_on(folder)
+    alone.stop()
+    assert gone(folder)
+
+
+@needs_proc
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_server_ends_with_its_process_however_that_ends(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "pg"
