@@ -1,7 +1,7 @@
 """The same questions to a real Loki, named by `INCIDENTLENS_LIVE_LOKI`, and to the evaluator.
 
-The Loki must take tenants, old lines (reject_old_samples: false) and structured metadata, and show what was pushed a
-moment ago whatever its time (query_ingesters_within: 0s).
+The Loki must take tenants, old lines (reject_old_samples: false) and structured metadata. It is asked to flush, since
+lines of days ago are only looked for in what is stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,16 @@ def loki() -> Iterator[httpx.Client]:
     with httpx.Client(base_url=LOKI, headers=headers, timeout=60) as client:
         body = (FOLDER / "corpus.json").read_bytes()
         client.post("/loki/api/v1/push", content=body, headers={"Content-Type": "application/json"}).raise_for_status()
-        time.sleep(1)
+        # What is wrong in a filter shows only where a stream is looked at.
+        faulty = {"streams": [{"stream": {"a": "b"}, "values": [["1795176000000000000", "x"]]}]}
+        client.post("/loki/api/v1/push", json=faulty).raise_for_status()
+        client.post("/flush").raise_for_status()
+        deadline = time.monotonic() + 60
+        while not client.get("/loki/api/v1/query_range", params={"query": '{job="num"}', **RANGE}).json()["data"][
+            "result"
+        ]:
+            assert time.monotonic() < deadline, "what was pushed a minute ago is not found"
+            time.sleep(1)
         yield client
 
 
