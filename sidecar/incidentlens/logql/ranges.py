@@ -62,17 +62,17 @@ def compile_range(
     def at(index: int) -> Vector:
         end = times[index] - offset
         out: Vector = []
+        present = False
         for one in windows:
             first, last = bisect_right(one.times, end - range_ns), bisect_right(one.times, end)
             if first == last:
                 continue
             if one.failed:
                 raise _pipeline_error(one.labels)
+            present = True
             if absent is None:
                 out.append((one.labels, aggregate(one.times, one.values, first, last)))
-            else:
-                return []
-        return out if absent is None else [(absent, 1.0)]
+        return out if absent is None or present else [(absent, 1.0)]
 
     return at
 

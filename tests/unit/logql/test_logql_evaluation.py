@@ -50,6 +50,15 @@ def test_a_log_range_takes_its_start_and_leaves_its_end() -> None:
     assert texts(found) == ["first", "middle"]
 
 
+@pytest.mark.parametrize("failing", [0, 1])
+def test_one_unreadable_line_among_readable_ones_is_an_error_of_absent_over_time_too(failing: int) -> None:
+    lines = ['{"a": 1}', '{"a": 2}']
+    lines[failing] = "not JSON"
+    logs = source(*enumerate(lines))
+    with pytest.raises(PipelineError, match="JSONParserErr"):
+        evaluate_instant('absent_over_time({app="a"} | json [1m])', logs, NOON + 30 * SECOND)
+
+
 def test_a_record_at_the_window_edge_is_counted_once() -> None:
     logs = source((0, "x"), (60, "x"), (120, "x"))
     found = evaluate_range('count_over_time({app="a"}[1m])', logs, NOON, NOON + 2 * MINUTE, MINUTE)
