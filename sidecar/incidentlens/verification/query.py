@@ -27,8 +27,8 @@ _FAILING = "(?i)(error|fatal|panic|exception|critical)"
 
 
 def incident_query(incident: Incident, service_label: str = "service") -> str:
-    """A log query for the incident's records, to be counted by `count_over_time`; "" where no stream can be named, or no
-    problem shows in a count.
+    """A log query for the incident's records, to be counted by `count_over_time`; "" where no stream can be
+    named, or where no count would show any of its problems.
 
     `service_label` is the project's. Raises ValueError where it cannot be a label's name.
     """
