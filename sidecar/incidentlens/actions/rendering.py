@@ -24,6 +24,23 @@ TEMPLATES = ("summary.md.j2", "ticket_title.md.j2", "ticket_body.md.j2", "war_ro
 MAX_OUTPUT = 200_000  # characters
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Templates compiled in this process, by their text: each project has a renderer of its own."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        if code := self._code.get(bucket.key + bucket.checksum):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        self._code[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 class Renderer:
     """Renders by name, one text after the other (not for several threads).
 
@@ -96,6 +113,7 @@ class Renderer:
             loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
             undefined=jinja2.StrictUndefined,
             autoescape=False,
+            bytecode_cache=_COMPILED,
             finalize=self._finalize,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,19 +112,26 @@ def run(
     baseline: Path | None,
     as_json: bool,
 ) -> None:
-    """Evaluate, print, write; status 1 on a real regression against `baseline`."""
+    """Evaluate, print, write; status 1 where an evaluation raised, or on a real regression against `baseline`."""
     from incidentlens.bench.measure import machine
     from incidentlens.evals import regression
-    from incidentlens.evals.registry import evaluate
+    from incidentlens.evals.registry import attempt
     from incidentlens.evals.report import markdown, write
     from incidentlens.evals.section import Context
 
     earlier = _earlier(baseline) if baseline else None
     context = Context(cases, data_folder(data), quick)
     sections = []
-    for name in names:
+    for number, name in enumerate(names, 1):
+        began = time.monotonic()
         with talk.status(f"evaluating {name}"):
-            sections.append(evaluate(name, context))
+            section = attempt(name, context)
+        sections.append(section)
+        came = (
+            f"failed: {section.failed}" if section.failed else f"skipped: {section.skipped}" if section.skipped else ""
+        )
+        seconds = time.monotonic() - began
+        talk.print(f"{number} of {len(names)} {name}: {seconds:.0f} s{', ' if came else ''}{came}", markup=False)
     on = machine()
     command = "incidentlens eval " + (names[0] if len(names) == 1 else "all")
     if report is not None:
@@ -146,7 +154,7 @@ def run(
             answer.print(f"{word}: {change.key}: {change.before:.3f} -> {change.after:.3f}", markup=False)
         for key in gone:
             answer.print(f"REGRESSION: {key} is no longer measured", markup=False)
-    if gone or any(change.regression for change in found):
+    if gone or any(section.failed for section in sections) or any(change.regression for change in found):
         raise typer.Exit(1)
 
 

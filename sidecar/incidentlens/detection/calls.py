@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import orjson
 import polars as pl
 
+from .own_clock import own_time
+
 _STATE = "g:calls"
 _MAX_TRACES = 2_000  # looked at in one call
 _MAX_SERVICES = 40  # of one trace: more is a batch, not a request
@@ -63,8 +65,9 @@ def _nested(signed: pl.DataFrame) -> list[tuple[str, str, int]]:
     spans = (
         signed.lazy()
         .filter(pl.col("trace_id").is_not_null())
+        .with_columns(own_time())
         .group_by("trace_id", "service")
-        .agg(pl.col("ts").min().alias("first"), pl.col("ts").max().alias("last"))
+        .agg(pl.col("own").min().alias("first"), pl.col("own").max().alias("last"))
         .filter(pl.len().over("trace_id").is_between(2, _MAX_SERVICES))
         .sort("trace_id", "first")
         .collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import re2
 
@@ -32,6 +33,7 @@ _MAX_TEXT = 4_000
 _MAX_FOUND = 50
 
 
+@lru_cache(maxsize=4096)  # lines say the same words again and again
 def canonical(name: str) -> str:
     """A name as compared: camel case, underscores and dots become dashes, lower case."""
     spaced: str = _CAMEL.sub(r"\1-\2", name)

@@ -76,6 +76,16 @@ class Step:
         least = _USUAL * self.traces
         return [(name, count / self.traces) for name, count in self.base.items() if count >= least and name != END]
 
+    def before(self, follower: str, edge: int) -> tuple[float, float]:
+        """(times it followed, traces) in the history and in the window up to the bucket `edge`: a young history is
+        worth as much as what came right before."""
+        traces, times = self.traces, self.base.get(follower, 0.0)
+        for bucket, count, followed, _, _ in self.window:
+            if bucket <= edge:
+                traces += count
+                times += followed.get(follower, 0)
+        return times, traces
+
     def recent(self, edge: int) -> tuple[int, dict[str, int]]:
         """(traces, followers) of the window's buckets after `edge`."""
         traces, followers = 0, dict[str, int]()
@@ -230,7 +240,7 @@ class Sequences:
                 if left > _LEFT * share * now:
                     continue
                 left += self._alike(follower, followers)
-                p = 2 * share_tail(left, now, step.base[follower], step.traces)
+                p = 2 * share_tail(left, now, *step.before(follower, bucket - width))
                 if p <= self._settings.sequence_p and (best is None or p < best[0]):
                     best = (p, follower, now, followers)
         return self._span(step, *best) if best else None

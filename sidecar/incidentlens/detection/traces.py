@@ -17,6 +17,7 @@ import xxhash
 from incidentlens.model.clock import SECOND
 
 from .keys import key_name
+from .own_clock import own_time
 
 END = "end"  # nothing followed in the span
 CALL = ">"  # prefix of a follower that is the first step of a called service
@@ -81,8 +82,11 @@ class OpenTraces:
 
     def _walk(self, traced: pl.DataFrame, seen: dict[tuple[str, str], list[tuple[int, set[str]]]]) -> None:
         span_id = pl.col("metadata").str.json_path_match("$.span_id")
-        rows = traced.select("ts", "trace_id", "service", "signature", span_id.alias("span")).sort(
-            "ts", maintain_order=True
+        rows = (
+            traced.with_columns(own_time())
+            .select("ts", "trace_id", "service", "signature", span_id.alias("span"), "own")
+            .sort("own", "ts", maintain_order=True)
+            .drop("own")
         )
         names: dict[tuple[str, str], str] = {}
         for ts, trace_id, service, signature, span_name in rows.iter_rows():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from importlib import import_module
 
 from .section import Context, Section
@@ -26,3 +27,13 @@ def evaluate(name: str, context: Context) -> Section:
     """Run one evaluation. KeyError for a name that is not there."""
     section: Section = import_module(EVALUATIONS[name]).evaluate(context)
     return section
+
+
+def attempt(name: str, context: Context) -> Section:
+    """Run one evaluation; what it raises becomes a section that says so, so that the others still run."""
+    try:
+        return evaluate(name, context)
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{at.filename.rpartition('incidentlens/')[2]}:{at.lineno}"
+        return Section(name, name.replace("-", " ").capitalize(), failed=f"{type(error).__name__}: {error} ({where})")

@@ -48,7 +48,8 @@ def changes(before: Mapping[str, Any], after: Sequence[Section]) -> list[Change]
 
 def missing(before: Mapping[str, Any], after: Sequence[Section]) -> list[str]:
     """Figures of ours that the earlier run had and this one, of the same sections, has not."""
-    ran = {section.name: {figure.key for figure in section.figures} for section in after if not section.skipped}
+    measured = [section for section in after if not (section.skipped or section.failed)]
+    ran = {section.name: {figure.key for figure in section.figures} for section in measured}
     return [
         f"{section['name']}/{figure['key']}"
         for section in before["sections"]

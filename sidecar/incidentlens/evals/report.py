@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,24 @@ def _headline(sections: Sequence[Section]) -> list[str]:
     return [f"## {TITLE}", "", *_table(table), NOTE, ""] if table else []
 
 
-def _misses(sections: Iterable[Section]) -> list[str]:
-    missed = [(section, figure) for section in sections for figure in section.figures if figure.met is False]
-    if not missed:
-        return []
-    rows = [f"- {section.title}: {figure.name} is {value(figure)}, aim {figure.aim}" for section, figure in missed]
-    return ["## Aims that are not reached", "", *rows, ""]
+def _misses(sections: Sequence[Section]) -> list[str]:
+    failed = [f"- {section.title}: {' '.join(section.failed.split())}" for section in sections if section.failed]
+    missed = [
+        f"- {section.title}: {figure.name} is {value(figure)}, aim {figure.aim}"
+        for section in sections
+        for figure in section.figures
+        if figure.met is False
+    ]
+    return [
+        *(["## Evaluations that failed", "", *failed, ""] if failed else []),
+        *(["## Aims that are not reached", "", *missed, ""] if missed else []),
+    ]
 
 
 def _section(section: Section) -> list[str]:
     lines = [f"## {section.title}", "", f"`incidentlens eval {section.name}`", ""]
+    if section.failed:
+        return [*lines, f"**Failed**: {' '.join(section.failed.split())}", ""]
     if section.skipped:
         return [*lines, f"Not measured: {section.skipped}", ""]
     if section.text:

@@ -71,7 +71,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One evaluation's result. `skipped` says why nothing was measured, and is empty otherwise."""
+    """One evaluation's result. `skipped` says why nothing was measured, `failed` what it raised; both empty else."""
 
     name: str
     title: str
@@ -81,6 +81,7 @@ class Section:
     failures: list[Failure] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     skipped: str = ""
+    failed: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """All but the pictures' contents."""

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 _CLIP = 0.01  # a softmax is never so sure as it says
 # intercept, and what each of Support's parts adds
 INTERCEPT = 1.2
-COEFFICIENTS = {"log_odds": 0.3, "alone": 0.6, "rivals": -1.1, "silent": -0.7, "lively": -1.3, "symptom": -1.3}
+COEFFICIENTS = {
+    "log_odds": 0.3,
+    "alone": 0.6,
+    "rivals": -1.1,
+    "silent": -0.7,
+    "lively": -1.3,
+    "symptom": -1.3,
+    "blames": -1.0,
+    "faint": -1.0,
+}
+_PLAIN = 8.0  # the score from which on a problem stands out, whatever the history is worth
 LOWEST, HIGHEST = 0.05, 0.95
 
 
@@ -27,6 +37,8 @@ class Support:
     silent: bool  # it has no failing line of its own
     lively: bool  # and writes its everyday lines as ever: what is said of it is in doubt
     symptom: bool  # its words are those of one who suffers
+    blames: bool = False  # its failing lines name another: whom it was waiting for
+    loudest: float = math.inf  # the highest score among the incident's problems: low after a short or foreign history
 
     def features(self) -> dict[str, float]:
         p = min(1 - _CLIP, max(_CLIP, self.probability))
@@ -38,6 +50,8 @@ class Support:
             "silent": float(self.silent),
             "lively": float(self.lively),
             "symptom": float(self.symptom),
+            "blames": float(self.blames),
+            "faint": max(0.0, 1 - self.loudest / _PLAIN),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
@@ -104,7 +105,14 @@ def support_of(graph: Blame, ranked: Sequence[Candidate]) -> Support:
         silent=not own and best.service not in graph.reported,
         lively=not own and graph.around.lively(best.service),
         symptom=bool(own) and hint(_cause_in(own)) < 0,
+        blames=any(edge.named for edge in graph.edges.values() if edge.effect == best.service),
+        loudest=max(_loudness(problem) for own in graph.problems.values() for problem in own),
     )
+
+
+def _loudness(problem: Problem) -> float:
+    """Its score; an alert has been set by people and is never faint."""
+    return math.inf if problem.kind is ProblemKind.ALERT else problem.score
 
 
 def _chain(graph: Blame, best: Candidate, cause: Problem | None) -> tuple[ChainStep, ...]:

@@ -14,6 +14,7 @@ from incidentlens.analysis.model import (
     PROMPT_VERSION,
     ModelAnswer,
     Prompt,
+    Verdict,
     View,
     check,
     conclude,
@@ -138,8 +139,8 @@ class Investigator:
             run=run,
         )
         self._heard(project.name, state.value, said)
-        if said.answer is not None and ended:
-            await self._conclude(project, investigation, said.answer, view, bundle, said)
+        if said.answer is not None and verdict is not None and ended:
+            await self._conclude(project, investigation, said.answer, verdict, view, said)
 
     # -- what may be asked -----------------------------------------------------------------------------------------
 
@@ -203,7 +204,8 @@ class Investigator:
         self._heard(project.name, "cached", None)
         answer = _answer_of(earlier)
         if answer is not None:
-            await self._conclude(project, current, answer, View.model_validate(earlier.run["view"]), bundle, None)
+            view = View.model_validate(earlier.run["view"])
+            await self._conclude(project, current, answer, check(answer, view, bundle), view, None)
         return None
 
     async def _earlier(
@@ -276,11 +278,10 @@ class Investigator:
         project: Project,
         investigation: Investigation,
         answer: ModelAnswer,
+        verdict: Verdict,
         view: View,
-        bundle: Bundle,
         said: Conversation | None,
     ) -> None:
-        verdict = check(answer, view, bundle)
         details: dict[str, Any] = {
             "investigation": investigation.id,
             "prompt_version": PROMPT_VERSION,

@@ -52,6 +52,7 @@ class Check(Value):
     at: int
     count: int  # matching records since the last look
     note: str
+    usual: int = 0  # records in this stretch of quiet that are no more than comes every day
 
 
 class Verification(Value):

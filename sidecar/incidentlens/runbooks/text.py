@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ def words(text: str) -> list[str]:
     return [_stem(word) for word in found if word not in _STOP]
 
 
+@lru_cache(maxsize=8192)
 def _stem(word: str) -> str:
     """English endings off, crudely: the same stem for the forms of a word is all that is asked."""
     for ending in _ENDINGS:

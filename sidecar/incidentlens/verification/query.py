@@ -13,18 +13,22 @@ import orjson
 
 from incidentlens.logql import quote
 from incidentlens.model.incidents import Incident, Problem
+from incidentlens.model.terms import ProblemKind
 
 from .constants import constants
 
 MAX_SERVICES = 20
 MAX_PROBLEMS = 20
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# Their signature's lines are those that come when all is well: whether they go on, only detection can say.
+UNCOUNTED = frozenset({ProblemKind.SILENCE, ProblemKind.SEQUENCE, ProblemKind.LATENCY, ProblemKind.ERROR_SHARE})
 # Where no template has a constant part to look for: what failing lines say of themselves.
 _FAILING = "(?i)(error|fatal|panic|exception|critical)"
 
 
 def incident_query(incident: Incident, service_label: str = "service") -> str:
-    """A log query for the incident's records, to be counted by `count_over_time`; "" where no stream can be named.
+    """A log query for the incident's records, to be counted by `count_over_time`; "" where no stream can be
+    named, or where no count would show any of its problems.
 
     `service_label` is the project's. Raises ValueError where it cannot be a label's name.
     """
@@ -36,10 +40,11 @@ def incident_query(incident: Incident, service_label: str = "service") -> str:
 
 
 def watched(incident: Incident) -> list[Problem]:
-    """The problems to watch, the suspected cause first, then by score; those that stand for no lines are left out."""
+    """The problems to count, the suspected cause first, then by score; those whose lines prove nothing are left out."""
     cause = incident.root_cause
     target = (cause.service, cause.signature) if cause and not cause.undetermined else None
-    ordered = sorted(incident.problems, key=lambda p: ((p.service, p.signature) != target, -p.score, p.onset, p.id))
+    counted = [problem for problem in incident.problems if problem.kind not in UNCOUNTED]
+    ordered = sorted(counted, key=lambda p: ((p.service, p.signature) != target, -p.score, p.onset, p.id))
     return ordered[:MAX_PROBLEMS]
 
 

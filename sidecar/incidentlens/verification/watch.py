@@ -22,9 +22,13 @@ from incidentlens.runbooks.model import Runbook
 from .query import incident_query
 
 MAX_CHECKS = 50
-RELAPSE_FACTOR = 1.5  # each time it comes back, it must be quiet for half as long again
+REOPENED_FACTOR = 1.5  # each time it is re-opened, it must be quiet for half as long again
+# It must stay away for so many times as long as it was ever away before it came back: a restart cycle whose back-off
+# doubles comes back after twice as long, one that only pauses after as long.
+GAPS = 2.5
 MAX_QUIET = 4.0  # but never, by coming back, for more than four times the quiet time that is usual
-FIRING_LIMIT = 60 * MINUTE  # a watch that finds no quiet for so long ends as still firing; another may begin
+# A watch that finds no rest for so long (or twice its quiet time) ends as still firing; another may begin.
+FIRING_LIMIT = 60 * MINUTE
 ASK_LIMIT = 15 * MINUTE  # without an answer for so long it ends as inconclusive
 RECENT = 2 * MINUTE  # what "lately" is for growth
 FASTER = 2.0  # times the rate before: less is no growth
@@ -52,7 +56,7 @@ def begin(
     """
     own_minutes = runbook.verification.quiet_minutes if runbook else None
     minutes = min(own_minutes or policy.quiet_minutes, policy.max_quiet_minutes or math.inf)
-    factor = min(RELAPSE_FACTOR ** min(incident.reopened, 8), MAX_QUIET)
+    factor = min(REOPENED_FACTOR ** min(incident.reopened, 8), MAX_QUIET)
     own = runbook.verification.query if runbook else None
     key = xxhash.xxh3_64(f"{incident.id}\n{decision.id}\n{now}".encode()).hexdigest()
     return Verification(
@@ -76,11 +80,13 @@ def watch(
     now: int,
     incident: Incident,
     policy: Policy,
+    usual: int = 0,
 ) -> Verification:
-    """The verification after one more look at `now` (ns). `count` None: it could not be asked.
+    """The verification after one more look at `now` (ns). `count` None: it could not be asked. `usual`: records that
+    came besides and are the signatures' everyday share; they are no failure and are only kept.
 
     Ends (with `outcome` and `ended_at`) as resolved after the quiet time, re_escalated where it grows past what the
-    disposition allows, still_firing after an hour without quiet, inconclusive after 15 minutes without an answer.
+    disposition allows, still_firing after an hour without rest, inconclusive after 15 minutes without an answer.
     Only `resolved` is the end of the incident; after the others begin another watch.
     """
     if verification.outcome is not None or now < _last_look(verification):
@@ -89,7 +95,15 @@ def watch(
         return _unanswered(verification, now)
     if count > 0:
         return _firing(verification, count, now, incident, policy)
-    return _quiet(verification, now, incident)
+    return _quiet(verification, now, incident, usual)
+
+
+def quiet_so_far(verification: Verification) -> tuple[int, int]:
+    """(since when (ns), how many records of the everyday share came since then) of the stretch of quiet that lasts."""
+    last = verification.checks[-1] if verification.checks else None
+    if verification.quiet_since is None or last is None or last.count:
+        return _last_look(verification), 0
+    return verification.quiet_since, last.usual
 
 
 def _last_look(verification: Verification) -> int:
@@ -104,17 +118,20 @@ def _unanswered(verification: Verification, now: int) -> Verification:
     return _end(verification, Outcome.INCONCLUSIVE, now, f"no answer for {duration(now - since)}, since {utc(since)}")
 
 
-def _quiet(verification: Verification, now: int, incident: Incident) -> Verification:
+def _quiet(verification: Verification, now: int, incident: Incident, usual: int) -> Verification:
     since = verification.quiet_since
     if since is None:  # nothing since the last look; a record may be known that is younger than that
         since = min(max(_last_look(verification), incident.last_seen), now)
     elapsed = now - since
     left = verification.quiet_ns - elapsed
     note = f"quiet for {duration(elapsed)}" + (f", {duration(left)} to go" if left > 0 else "")
+    usual += quiet_so_far(verification)[1]
+    if usual:
+        note += f" ({usual:,} records as every day)"
     checks = list(verification.checks)
     if checks and checks[-1].count == 0:
         checks.pop()  # one row a stretch of quiet, so that 50 checks tell the whole story
-    checks.append(Check(at=now, count=0, note=note))
+    checks.append(Check(at=now, count=0, note=note, usual=usual))
     looked = verification.model_copy(
         update={"quiet_since": since, "checks": tuple(checks[-MAX_CHECKS:]), "why": note},
     )
@@ -124,14 +141,15 @@ def _quiet(verification: Verification, now: int, incident: Incident) -> Verifica
 
 
 def _firing(verification: Verification, count: int, now: int, incident: Incident, policy: Policy) -> Verification:
-    relapse = verification.quiet_since is not None
     quiet_ns = verification.quiet_ns
     note = f"{count:,} records in {duration(now - _last_look(verification))}"
-    if relapse:
-        usual = min(policy.quiet_minutes, policy.max_quiet_minutes or math.inf)
-        limit = max(round(usual * MINUTE * MAX_QUIET), quiet_ns)
-        quiet_ns = min(round(quiet_ns * RELAPSE_FACTOR), limit)
-        note += f"; it had been quiet, and must now be for {duration(quiet_ns)}"
+    if verification.quiet_since is not None:
+        most = min(policy.quiet_minutes, policy.max_quiet_minutes or math.inf) * MINUTE * MAX_QUIET
+        needed = round(min((now - verification.quiet_since) * GAPS, most))
+        note += "; it had been quiet"
+        if needed > quiet_ns:
+            quiet_ns = needed
+            note += f", and must now be for {duration(quiet_ns)}"
     checks = list(verification.checks)
     checks.append(Check(at=now, count=count, note=note))
     looked = verification.model_copy(
@@ -145,9 +163,9 @@ def _firing(verification: Verification, count: int, now: int, incident: Incident
     grown = _outgrown(looked, incident, policy, now)
     if grown:
         return _end(looked, Outcome.RE_ESCALATED, now, grown)
-    firing_since = _firing_since(looked)
-    if now - firing_since >= max(FIRING_LIMIT, 6 * quiet_ns):
-        return _end(looked, Outcome.STILL_FIRING, now, f"no quiet for {duration(now - firing_since)}")
+    lasted = now - verification.started_at
+    if lasted >= max(FIRING_LIMIT, 2 * quiet_ns):
+        return _end(looked, Outcome.STILL_FIRING, now, f"it came to no rest for {duration(lasted)}")
     return looked
 
 
@@ -162,12 +180,6 @@ def _bounded(checks: list[Check]) -> tuple[Check, ...]:
         joined = Check(at=checks[pair + 1].at, count=total, note=f"{total:,} records in several looks")
         checks[pair : pair + 2] = [joined]
     return tuple(checks)
-
-
-def _firing_since(verification: Verification) -> int:
-    """The end of the last stretch of quiet, else the start of the watch."""
-    quiet = [check.at for check in verification.checks if check.count == 0]
-    return quiet[-1] if quiet else verification.started_at
 
 
 def _counted(verification: Verification, since: int) -> int:
@@ -206,7 +218,8 @@ def _outgrown(verification: Verification, incident: Incident, policy: Policy, no
         return ""  # a cascade spreads within its first minutes: that is one failure, found early
     lately = _counted(verification, now - RECENT)
     rate = _a_minute(lately, RECENT)
-    before = _a_minute(base + total - lately, now - RECENT - incident.onset)
+    # Earlier watches have seen records too, since it was last analysed.
+    before = _a_minute(max(incident.count, base + total) - lately, now - RECENT - incident.onset)
     if rate < FASTER * before:
         return ""
     return (

@@ -33,7 +33,7 @@ def signed_frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
                 "message": message,
                 "exception": row.get("exception"),
                 "trace_id": row.get("trace_id"),
-                "event_ts": None,
+                "event_ts": row.get("event_ts"),
                 "first": index,
                 "last": index,
                 "signature": row.get("signature", message),

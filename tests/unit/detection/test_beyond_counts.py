@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incidentlens.detection import DetectionSettings, Detector, Names, strength
+from incidentlens.detection.own_clock import own_time
 from incidentlens.detection.statistics import count_tail, negative_binomial_tail, share_tail
-from incidentlens.model.clock import SECOND
+from incidentlens.model.clock import HOUR, SECOND
 from incidentlens.model.terms import ProblemKind
 
 START = 1_700_000_000 * SECOND
@@ -36,6 +39,40 @@ def test_a_called_service_that_no_longer_writes_its_step_is_a_problem_of_that_se
     assert problem.onset == START + 90 * SECOND
     assert {sample.service for sample in problem.samples} == {"shop"}
     assert "was called in 60 of 60 traces" in problem.why or "of 6" in problem.why
+
+
+def test_a_fault_within_a_young_history_is_seen_by_what_came_right_before_it(make_signed):
+    detector = Detector(DetectionSettings(), {})
+    detector.learn(make_signed(requests(5, 0)))
+    assert detector.observe(make_signed(requests(40, 5)), START + 45 * SECOND) == []
+    found = detector.observe(make_signed(requests(12, 50, stock=False)), START + 62 * SECOND)
+    assert [(problem.kind, problem.service) for problem in found] == [(ProblemKind.SEQUENCE, "stock")]
+
+
+def test_steps_follow_one_another_by_the_clock_of_their_writer_where_the_source_s_stamps_waver(make_signed):
+    def wavering(count, start, seed, **how):
+        dice = Random(seed)
+        rows = []
+        for row in requests(count, start, **how):
+            own = START + int(row["at"] * SECOND) + 7 * HOUR + 137_000_000  # another zone
+            rows.append({**row, "at": row["at"] + dice.uniform(0, 0.3), "event_ts": own})
+        return sorted(rows, key=lambda row: row["at"])
+
+    detector = Detector(DetectionSettings(), {})
+    detector.learn(make_signed(wavering(60, 0, 1)))
+    assert detector.observe(make_signed(wavering(40, 60, 2)), START + 100 * SECOND) == []
+    found = detector.observe(make_signed(wavering(30, 100, 3, stock=False)), START + 140 * SECOND)
+    assert [(problem.kind, problem.service) for problem in found] == [(ProblemKind.SEQUENCE, "stock")]
+    assert "in 60 of 60 traces" in found[0].why
+
+
+def test_a_stated_time_of_whole_seconds_or_of_another_day_orders_nothing(make_signed):
+    rows = [{"at": 0.5, "signature": "a"}, {"at": 0.7, "signature": "b"}]
+    coarse = [{**row, "event_ts": START} for row in rows]
+    assert make_signed(coarse).select(own_time())["own"].to_list() == make_signed(rows)["ts"].to_list()
+    odd = [{**row, "event_ts": START + 5_000_001} for row in rows]
+    odd.append({"at": 1, "signature": "c", "event_ts": START - 40 * HOUR + 1})
+    assert make_signed(odd).select(own_time())["own"].to_list()[2] == START + SECOND
 
 
 def test_another_wording_of_a_step_is_the_step(make_signed):

@@ -64,18 +64,48 @@ def test_an_alert_that_fires_is_no_quiet_also_beside_an_everyday_signature():
     assert looked({"v1": None}, problem=firing).checks == ()
 
 
-@given(st.floats(0, 1000), st.integers(0, 10**6), st.integers(0, 60))
+@pytest.mark.parametrize("kind", [ProblemKind.SILENCE, ProblemKind.SEQUENCE, ProblemKind.LATENCY])
+def test_what_no_count_of_lines_shows_lasts_as_long_as_detection_says_and_no_longer(kind):
+    lasting = make_problem(1, kind=kind, last_seen=NOW - SECOND, baseline_per_minute=0.0)
+    assert looked({}, problem=lasting, query="").checks[-1].count == 1
+    over = make_problem(1, kind=kind, last_seen=T0 - SECOND, baseline_per_minute=0.0)
+    healthy_again = counted(50, over)
+    assert looked({}, healthy_again, problem=over, query="").checks[-1].count == 0
+
+
+@given(st.floats(0, 1000), st.integers(1, 10**6), st.integers(0, 60))
 def test_only_what_is_above_the_usual_keeps_an_incident_open(usual, count, minutes):
     incident = make_incident(problems=(make_problem(baseline_per_minute=usual),))
     above = above_usual(incident, count, minutes * MINUTE)
-    assert above in (0, count)
     if usual == 0 or minutes == 0:
-        assert above == count
-    if count <= usual * minutes and usual * minutes > 0:
-        assert above == 0
+        assert above
+    if count <= usual * minutes:
+        assert not above
     if count > 4 * (usual * minutes) + 20:
-        assert above == count
-    assert above_usual(incident, None, minutes * MINUTE) is None
+        assert above
+
+
+def test_a_signature_that_never_came_before_has_no_everyday_share():
+    new = make_problem(1, kind=ProblemKind.NEW, baseline_per_minute=0.0126)
+    assert above_usual(make_incident(problems=(new,)), 1, 30 * SECOND)
+    rare = make_problem(1, kind=ProblemKind.SPIKE, baseline_per_minute=0.5)
+    assert not above_usual(make_incident(problems=(rare,)), 1, 30 * SECOND)
+
+
+def test_a_few_more_than_usual_at_each_look_are_many_over_a_stretch_of_quiet():
+    problem = make_problem(1, kind=ProblemKind.SPIKE, baseline_per_minute=3.0)
+    incident = make_incident(problems=(problem,), last_seen=T0)
+    watched = make_verification(started_at=T0)
+    seen = []
+    for second in range(10, 100, 10):
+        watched = look(watched, incident, (), {"v1": 2}, T0 + second * SECOND, Policy())
+        seen.append(watched.checks[-1].count)
+    assert seen[0] == 0
+    assert any(seen)
+    everyday = make_verification(started_at=T0)
+    for second in range(20, 600, 20):
+        everyday = look(everyday, incident, (), {"v1": 1}, T0 + second * SECOND, Policy())
+    assert everyday.outcome is Outcome.RESOLVED
 
 
 async def test_re_escalations_count_since_the_incident_was_last_re_opened():

@@ -340,8 +340,24 @@ def test_colours_are_no_part_of_what_is_read_but_of_the_line() -> None:
         (["2024-01-02 10:00:00 INFO hello"], {"level": "error"}, None, "info"),
         (["finished with 0 errors"], {}, '{"detected_level":"error"}', "unknown"),
         (["connection refused"], {}, '{"detected_level":"info"}', "error"),
+        (["INFO error check done: 2 jobs failed before"], {}, '{"detected_level":"error"}', "info"),
+        (["[warn] could not reach a mirror"], {}, None, "warn"),
+        (["notice: 3 logins were denied"], {}, None, "info"),
+        (["info about what failed: disk"], {}, None, "error"),
     ],
-    ids=["label", "detected label", "detected metadata", "severity metadata", "own field first", "negated", "words"],
+    ids=[
+        "label",
+        "detected label",
+        "detected metadata",
+        "severity metadata",
+        "own field first",
+        "negated",
+        "words",
+        "states it",
+        "in brackets",
+        "before a colon",
+        "a word of the text",
+    ],
 )
 def test_a_level_comes_from_the_line_then_labels_then_words(
     lines: list[str], labels: dict[str, str], metadata: str | None, level: str

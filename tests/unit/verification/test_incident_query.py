@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from builders import make_incident, make_problem, make_sample
 from incidentlens.logql import parse
 from incidentlens.model.incidents import Problem
+from incidentlens.model.terms import ProblemKind
 from incidentlens.verification import incident_query
 from incidentlens.verification.constants import constants
 from incidentlens.verification.query import quote_regex
@@ -119,3 +120,10 @@ def test_whatever_the_logs_say_the_query_is_a_log_query_of_a_selector_and_line_f
     found = incident_query(make_incident(problems=problems))
     if found:
         parse(found)
+
+
+def test_what_no_count_of_lines_shows_is_not_asked_for() -> None:
+    silent = make_problem(1, kind=ProblemKind.SILENCE, template="beat")
+    assert incident_query(make_incident(problems=(silent,))) == ""
+    both = make_incident(problems=(silent, make_problem(2, template="pool exhausted")))
+    assert "beat" not in incident_query(both)

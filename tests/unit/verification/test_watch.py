@@ -15,7 +15,7 @@ from incidentlens.model.terms import Disposition, Outcome, Status
 from incidentlens.policy import Policy
 from incidentlens.policy.model import CountEscalation
 from incidentlens.runbooks import Runbook
-from incidentlens.verification import begin, needs_watch, watch
+from incidentlens.verification import begin, needs_watch, quiet_so_far, watch
 
 
 def runbook(**verification: Any) -> Runbook:
@@ -85,18 +85,44 @@ def test_quiet_counts_from_the_last_record_that_is_known() -> None:
 def test_a_relapse_starts_the_quiet_time_anew_and_makes_it_longer() -> None:
     line = Watch().at(1, 5).at(4, 0).at(5, 1)
     assert line.now.quiet_since is None
-    assert line.now.quiet_ns == 7.5 * MINUTE
+    assert line.now.quiet_ns == 10 * MINUTE  # it had stayed away for four
     assert "it had been quiet" in line.now.checks[-1].note
-    assert line.at(12.4, 0).outcome is None
-    assert line.at(12.5, 0).outcome is Outcome.RESOLVED
+    assert line.at(14.9, 0).outcome is None
+    assert line.at(15, 0).outcome is Outcome.RESOLVED
 
 
 def test_a_flapping_fault_stays_one_incident_and_its_quiet_time_is_bounded() -> None:
     line = Watch(disposition=Disposition.ESCALATE)
-    for minute in range(1, 40, 2):
+    for minute in (1, 5, 14, 31):
         line.at(minute, 1).at(minute + 1, 0)
     assert line.outcome is None
     assert line.now.quiet_ns == 20 * MINUTE
+
+
+def test_a_steady_drip_asks_for_no_more_quiet_than_its_gaps_do_and_ends_as_still_firing() -> None:
+    line = Watch(disposition=Disposition.ESCALATE)
+    for minute in range(1, 60, 2):
+        line.at(minute, 1).at(minute + 1, 0)
+    assert (line.outcome, line.now.quiet_ns) == (None, 5 * MINUTE)
+    assert line.at(61, 1).outcome is Outcome.STILL_FIRING
+
+
+def test_a_restart_cycle_whose_back_off_grows_is_not_called_over_between_two_restarts() -> None:
+    line = Watch(disposition=Disposition.ESCALATE)
+    for minute in (1, 3.7, 8.7, 18.7):
+        line.at(minute, 1)
+        for half in range(1, 5):
+            line.at(minute + half / 2, 0)
+    assert line.outcome is None
+
+
+def test_the_everyday_share_of_a_stretch_of_quiet_is_kept_beside_it() -> None:
+    line = Watch()
+    for minute, usual in ((1, 2), (2, 0), (3, 3)):
+        line.now = watch(line.now, 0, T0 + minute * MINUTE, line.incident, line.policy, usual)
+    assert [(check.count, check.usual) for check in line.now.checks] == [(0, 5)]
+    assert quiet_so_far(line.now) == (T0, 5)
+    assert quiet_so_far(line.at(4, 1).now) == (T0 + 4 * MINUTE, 0)
 
 
 def test_quiet_looks_are_one_row_and_the_checks_stay_bounded_with_their_sum() -> None:
@@ -163,8 +189,17 @@ def test_a_fault_that_goes_on_as_it_began_is_not_escalated_for_lasting() -> None
     assert "lately 58 a minute where it was 15" in line.now.why
 
 
+def test_what_an_earlier_watch_saw_is_no_growth_in_the_next_one() -> None:
+    onset = T0 - 60 * MINUTE
+    incident = make_incident(onset=onset, count=720, analysed_count=2, disposition=Disposition.NEEDS_ONCALL)
+    line = Watch(incident)
+    for minute in range(1, 20):
+        line.at(minute, 12)
+    assert line.outcome is None
+
+
 def test_five_times_one_record_is_no_growth() -> None:
-    incident = make_incident(last_seen=T0, analysed_count=1, disposition=Disposition.OBSERVE)
+    incident = make_incident(last_seen=T0, count=1, analysed_count=1, disposition=Disposition.OBSERVE)
     assert Watch(incident).at(3, 1).at(5, 18).outcome is None
     assert Watch(incident).at(3, 1).at(5, 19).outcome is Outcome.RE_ESCALATED
 

@@ -14,6 +14,11 @@ _TRACE_META = r'"(?:trace_?id|traceID|traceId|TraceId|trace)":"([^"\\]{8,64})"'
 _PARENT = r'"traceparent":"[0-9a-f]{2}-([0-9a-f]{32})-'
 _TRACE_WORD = r"(?i)\btrace[_. -]?id\"?(?: ?[:=] ?|[ \[]+)\"?\[?([0-9A-Za-z][0-9A-Za-z-]{7,63})"
 _TRACE_PARENT = r"\b00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\b"
+# A line in no known format that says its level first all the same: in capitals, or closed by a colon or a bracket.
+_FIRST = (
+    r"^[\t (<\[]*(?:(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|SEVERE|CRITICAL|FATAL)[\]>)]?[:|]?\s"
+    r"|(?i:(debug|info|notice|warn|warning|error|critical|fatal)(?:[\])>]:?|:)\s))"
+)
 _GIVEN = (Level.INFO.value, Level.DEBUG.value, Level.TRACE.value)
 
 
@@ -26,8 +31,8 @@ def _has(column: pl.Series, literal: str) -> bool:
 
 
 def levels_of(events: pl.DataFrame) -> pl.Series:
-    """The level of each event: its own field, else a label or metadata `level`, else Loki's `detected_level` where
-    the words do not gainsay it, else the words; `unknown` where nothing tells.
+    """The level of each event: its own field, else a label or metadata `level`, else a level word that the line begins
+    with, else Loki's `detected_level` where the words do not gainsay it, else the words; `unknown` where nothing tells.
     """
     own = events["level"]
     if not own.null_count():
@@ -35,16 +40,30 @@ def levels_of(events: pl.DataFrame) -> pl.Series:
     open_ = own.is_null().arg_true()
     rest = events[open_]
     given = _labelled(rest, _LEVEL_LABEL)
-    words = levels.from_words(rest.select(pl.coalesce("message", "body")).to_series())
+    said = rest.select(pl.coalesce("message", "body").alias("said")).to_series()
+    stated = _stated(said)
+    words = levels.from_words(said)
     detected = _labelled(rest, _DETECTED)
-    table = pl.DataFrame({"given": given, "detected": detected, "words": words, "trace": rest["exception"]})
+    table = pl.DataFrame(
+        {"given": given, "stated": stated, "detected": detected, "words": words, "trace": rest["exception"]}
+    )
     # Loki calls a line an error for its words alone, negated or not; ours are read more carefully.
     calm = pl.when(pl.col("detected").is_in(_GIVEN) & pl.col("words").is_null()).then("detected")
     failed = pl.when(pl.col("trace").is_not_null()).then(pl.lit(Level.ERROR.value))
     told = table.select(
-        pl.coalesce("given", calm, "words", failed, pl.lit(Level.UNKNOWN.value)).alias("level")
+        pl.coalesce("given", "stated", calm, "words", failed, pl.lit(Level.UNKNOWN.value)).alias("level")
     ).to_series()
     return own.scatter(open_, told)
+
+
+def _stated(said: pl.Series) -> pl.Series:
+    """The level word at the very start of each text, null where there is none: "INFO error check done" is no error."""
+    names = (
+        said.str.slice(0, 40)
+        .to_frame()
+        .select(pl.coalesce(pl.col("said").str.extract(_FIRST, 1), pl.col("said").str.extract(_FIRST, 2)).alias("name"))
+    )
+    return levels.read_names(names["name"]) if names["name"].null_count() < len(said) else _nothing(len(said))
 
 
 def _labelled(events: pl.DataFrame, pattern: str) -> pl.Series:

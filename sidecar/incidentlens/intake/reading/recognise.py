@@ -54,11 +54,10 @@ def recognise(lines: Sequence[str], depth: int = 0, more: bool = False) -> tuple
     for _ in range(_ROUNDS):
         if not left:
             break
-        node = _best(left, slight=not layers and not more)
-        if node is None:
+        found = _best(left, slight=not layers and not more)
+        if found is None:
             break
-        zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(left))
-        read = node.read(pl.Series("line", left, dtype=pl.String), zero)
+        node, read = found
         taken = read["head"].to_list()
         if not any(taken):
             break
@@ -85,10 +84,8 @@ def _inner(node: Node, said: list[str], depth: int) -> tuple[Layer, ...]:
         if any(count * 5 >= len(said) * 4 for count, _ in _reach(KNOWN, [text[:_CUT] for text in said])):
             return recognise(said, depth + 1)
         learnt = header.learn(said)
-        if learnt is not None:
-            zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(said))
-            if learnt.read(pl.Series("line", said, dtype=pl.String), zero)["head"].sum() * 5 >= len(said) * 4:
-                return recognise(said, depth + 1)
+        if learnt is not None and _read(learnt, said)["head"].sum() * 5 >= len(said) * 4:
+            return recognise(said, depth + 1)
         return _mixed(said)
     return ()
 
@@ -108,11 +105,20 @@ def _is_object(text: str) -> bool:
     return text.lstrip()[:1] == "{" and text.rstrip()[-1:] == "}"
 
 
-def _best(left: list[str], slight: bool) -> Node | None:
-    """The format that most of these lines have. A named one goes before a learnt one of about the same reach."""
+def _read(node: Node, lines: list[str]) -> dict[str, pl.Series]:
+    zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(lines))
+    return node.read(pl.Series("line", lines, dtype=pl.String), zero)
+
+
+def _best(left: list[str], slight: bool) -> tuple[Node, dict[str, pl.Series]] | None:
+    """The format that most of these lines have, and the lines read by it.
+
+    A named one goes before a learnt one of about the same reach.
+    """
     objects = [found for line in left if _is_object(line) and (found := structured.decode(line)) is not None]
     if len(objects) * 2 >= len(left):
-        return structured.node_of(objects)
+        whole = structured.node_of(objects)
+        return whole, _read(whole, left)
     cut = [line[:_CUT] for line in left]
     reach = _reach(KNOWN, cut)
     pairs = [line for line in cut if logfmt.PROBE.search(line)]
@@ -123,15 +129,15 @@ def _best(left: list[str], slight: bool) -> Node | None:
         best_count, best = len(objects), structured.node_of(objects)
     learnt = header.learn(cut) if best_count * 10 < len(left) * 8 else None
     if learnt is not None:
-        zero = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(cut))
-        count = int(learnt.read(pl.Series("line", cut, dtype=pl.String), zero)["head"].sum())
+        read = _read(learnt, left)
+        count = int(read["head"].sum())
         # What several named formats take together counts as one: each of them is read in its turn.
         named = sum(1 for line in cut if _PROBES[id(KNOWN)].Match(line))
         if count * 4 > max(best_count, named) * 5:
-            best_count, best = count, learnt
+            return learnt, read
     if best is None and slight:
         _, best = max(_reach(WEAK, cut), key=lambda item: item[0], default=(0, None))
-    return best
+    return None if best is None else (best, _read(best, left))
 
 
 _PROBES = {id(group): _probes(group) for group in (KNOWN, WEAK)}
