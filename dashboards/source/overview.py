@@ -20,7 +20,7 @@ BRIEF = {
 
 
 def build() -> Board:
-    kpis = ours("kpis", **WHERE)
+    kpis = ours("kpis", **WHERE, live=True)
     board = Board(
         "incidentlens-overview", "IncidentLens: Overview",
         "What is open, what was found, how soon and how well; what is noisy and what is new.",

@@ -124,6 +124,14 @@ def test_every_key_of_a_query_is_one_that_the_data_source_reads() -> None:
             assert set(target) <= known, (name, panel["title"])
 
 
+def test_what_counts_or_lists_incidents_on_the_overview_follows_every_change() -> None:
+    """A list that is ahead of the figures above it would contradict them for up to half a minute."""
+    of_incidents = {"kpis", "incident_series", "timeline", "incidents"}
+    asked = [(panel["title"], target) for panel, target in targets("overview") if target["queryType"] in of_incidents]
+    assert {target["queryType"] for _, target in asked} == of_incidents
+    assert [title for title, target in asked if not target.get("live")] == []
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_panel_says_what_to_do_when_there_is_nothing(name: str) -> None:
     for panel in panels(name):
