@@ -71,7 +71,7 @@ def build() -> Board:
         (
             states(
                 "The latest incidents", "Each for as long as it went on, coloured by its severity. A click shows it.",
-                ours("timeline", limit=10, **WHERE, live=True), empty.NO_INCIDENTS,
+                ours("timeline", limit=10, **WHERE, live=True), empty.NO_INCIDENTS, brief=empty.NONE_FOUND,
             ), 10,
         ),
     )  # fmt: skip

@@ -41,7 +41,7 @@ def still_open() -> str:
 def build() -> Board:
     board = Board(
         "incidentlens-overview-loki", "IncidentLens: Overview without the plugin",
-        "From the incident events in Loki alone: `publish.loki_events: true` in incidentlens.yaml pushes them there.",
+        "From the incident events in Loki alone: “publish.loki_events: true” in incidentlens.yaml pushes them there.",
         variables=[loki_source(), projects(), address()], refresh="1m",
     )  # fmt: skip
     found, told = events("opened"), events("notified")

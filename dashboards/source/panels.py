@@ -235,13 +235,18 @@ def table_of(
     return panel
 
 
-# The panels below say "No data" in 9.4 whatever they are told to say, so their descriptions have the advice too.
+# Whatever the panels below are told to say, 9.4 says "No data" there: the answer itself brings what to say instead.
+
+
+def explained(target: Target, text: str) -> Target:
+    """The query, which answers with that text where there is nothing."""
+    return Target(target.source, {**target.to_json(), "empty": text}, target.ref_id)
 
 
 def sentences(title: str, description: str, target: Target, none: str) -> logs.Panel:
     """Texts that wrap, the latest first: a panel that puts the oldest first shows the end of what it has."""
     return (
-        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        logs.Panel().title(title).description(description).with_target(explained(target, none)).no_value(none)
         .show_time(False)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(False).sort_order(LogsSortOrder.DESCENDING)
@@ -252,17 +257,18 @@ def log_lines(title: str, description: str, target: Target, none: str, *, newest
     """Log lines with their time and details."""
     order = LogsSortOrder.DESCENDING if newest_first else LogsSortOrder.ASCENDING
     return (
-        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        logs.Panel().title(title).description(description).with_target(explained(target, none)).no_value(none)
         .show_time(True)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(True).sort_order(order)
     )  # fmt: skip
 
 
-def states(title: str, description: str, target: Target, none: str) -> statetimeline.Panel:
-    """States over time; their colours come with the data."""
+def states(title: str, description: str, target: Target, none: str, *, brief: str = "") -> statetimeline.Panel:
+    """States over time; their colours come with the data. A bar has room for `brief` where `none` is too long."""
     return (
-        statetimeline.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        statetimeline.Panel().title(title).description(description).with_target(explained(target, brief or none))
+        .no_value(none)
         .show_value(VisibilityMode.AUTO).row_height(0.8).merge_values(True).fill_opacity(80).line_width(0)
         .legend(
             VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
@@ -272,8 +278,10 @@ def states(title: str, description: str, target: Target, none: str) -> statetime
     )  # fmt: skip
 
 
-def graph(title: str, description: str, target: Target, none: str) -> nodegraph.Panel:
-    return nodegraph.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+def graph(title: str, description: str, target: Target, none: str, *, brief: str) -> nodegraph.Panel:
+    """Nodes and edges; `brief` is two sentences of 20 letters, for which a node has room."""
+    shown = nodegraph.Panel().title(title).description(f"{description} {none}").no_value(none)
+    return shown.with_target(explained(target, brief))
 
 
 def ranking(title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT) -> bargauge.Panel:

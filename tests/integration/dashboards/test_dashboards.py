@@ -17,6 +17,7 @@ from incidentlens import logql
 from incidentlens.grafana.frames import Frame
 from incidentlens.grafana.queries import QUERY_TYPES
 from incidentlens.grafana.queries import look as data_look
+from incidentlens.grafana.queries.instead import sentences
 from incidentlens.provision.options import load_dashboards, own_dashboards
 from incidentlens.provision.resources import DATA_SOURCE, DATA_SOURCE_TYPE, INCIDENT_DASHBOARD
 from incidentlens.store.postgres import PostgresStore
@@ -103,6 +104,24 @@ async def test_no_panel_fails_over_an_empty_store(name: str, postgres_store: Pos
         body = filled_in({k: v for k, v in target.items() if k != "live"})
         frames = await ask(postgres_store, {**body, "incidentId": []} if "incidentId" in body else body)
         assert frames, panel["title"]
+
+
+async def test_panels_without_words_of_their_own_are_answered_with_what_to_do(postgres_store: PostgresStore) -> None:
+    """In 9.4 they would say "No data" or "No graphable fields", whatever the panel is told to say."""
+    found: list[str] = []
+    for name in PLUGIN:
+        for panel, target in targets(name):
+            if panel["type"] not in ("logs", "state-timeline", "nodeGraph"):
+                continue
+            found.append(panel["type"])
+            body = filled_in({key: value for key, value in target.items() if key != "live"})
+            for chosen in ([], ["gone"]) if "incidentId" in body else (None,):
+                frames = await ask(postgres_store, body if chosen is None else {**body, "incidentId": chosen})
+                said = {str(value) for frame in frames for field in frame.fields for value in field.values}
+                assert set(sentences(target["empty"])) <= said, panel["title"]
+            (nothing, *_) = await ask(postgres_store, {**body, "empty": ""})
+            assert not len(nothing), panel["title"]
+    assert set(found) == {"logs", "state-timeline", "nodeGraph"}
 
 
 @pytest.mark.parametrize("name", PLUGIN)

@@ -43,7 +43,8 @@ LEVEL = {
     Level.TRACE: "#8a94a3",
     Level.UNKNOWN: "#8a94a3",
 }
-ROLE = {"cause": "red", "link": "orange", "symptom": "light-blue", "other": "#8a94a3"}
+NOTHING = "#8a94a3"
+ROLE = {"cause": "red", "link": "orange", "symptom": "light-blue", "other": NOTHING}
 COLOURS: dict[str, Mapping[Any, str]] = {
     "severity": SEVERITY,
     "disposition": DISPOSITION,

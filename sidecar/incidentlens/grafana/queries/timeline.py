@@ -8,7 +8,7 @@ from typing import NamedTuple
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.store.queries import IncidentDetail
 
-from . import look
+from . import instead, look
 from .context import QueryContext
 from .filters import filter_of
 from .query import PanelQuery, one_of
@@ -47,7 +47,7 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         return await _incidents(query, context)
     detail = await context.queries.incident_detail(context.project, query.incident_id[0])
     if detail is None:
-        return [_frame([]).with_notice("there is no such incident")]
+        return [_frame(_nothing(query)).with_notice("there is no such incident")]
     note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
     frames = [_events(detail, query)] if wanted == "events" else _states(detail, context.now)
     return look.noticed(frames, [note])
@@ -66,7 +66,7 @@ async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
         links = look.incident_links(context, row.id)
         shown.append(Row(row.id, _short(row.title, _LABEL), states, look.coloured(look.SEVERITY, links=links)))
     return look.noticed(
-        [_frame(shown)], [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None]
+        [_frame(shown or _nothing(query))], [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None]
     )
 
 
@@ -114,6 +114,14 @@ class Row(NamedTuple):
     title: str
     states: States
     config: dict[str, object]
+
+
+def _nothing(query: PanelQuery) -> list[Row]:
+    """Bars over the whole time that say what the query wishes to be said in place of nothing, a sentence each."""
+    return [
+        Row(f"nothing{place}", " ", [(query.since, said), (query.until, None)], look.fixed(look.NOTHING))
+        for place, said in enumerate(instead.sentences(query.empty))
+    ]
 
 
 def _short(text: str, length: int) -> str:
