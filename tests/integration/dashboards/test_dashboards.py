@@ -143,6 +143,13 @@ def test_every_key_of_a_query_is_one_that_the_data_source_reads() -> None:
             assert set(target) <= known, (name, panel["title"])
 
 
+def test_a_count_of_failures_has_an_axis_of_a_few_where_there_are_none() -> None:
+    """Over zeros alone Grafana draws one to 100, which looks like a percentage."""
+    (panel,) = [panel for panel in panels("health") if panel["title"] == "Failed looks"]
+    defaults = panel["fieldConfig"]["defaults"]
+    assert (defaults["min"], defaults["custom"]["axisSoftMax"], defaults["decimals"]) == (0, 5, 0)
+
+
 def test_what_counts_or_lists_incidents_on_the_overview_follows_every_change() -> None:
     """A list that is ahead of the figures above it would contradict them for up to half a minute."""
     of_incidents = {"kpis", "incident_series", "timeline", "incidents"}
