@@ -65,9 +65,8 @@ async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
         states: States = [(row.onset, row.severity.value), (max(end, row.onset + 1), None)]
         links = look.incident_links(context, row.id)
         shown.append(Row(row.id, _short(row.title, _LABEL), states, look.coloured(look.SEVERITY, links=links)))
-    return look.noticed(
-        [_frame(shown or _nothing(query))], [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None]
-    )
+    more = look.more(limit, "incidents") if len(rows) > limit else None
+    return look.noticed([_frame(shown or _nothing(query))], [*look.cut_notes(query), more])
 
 
 def _states(detail: IncidentDetail, now: int) -> list[Frame]:
