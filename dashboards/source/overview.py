@@ -93,8 +93,8 @@ def build() -> Board:
         10,
         (
             rows(
-                "What is noisy", "Messages whose last hour exceeds the day before most; in the first four hours the last quarter of "
-                "what is known against the rest.",
+                "What is noisy", "Messages whose last hour exceeds the day before most; in the first four hours "
+                "the last quarter of what is known against the rest.",
                 ours("signatures", sort="growing", service=["$service"], limit=20), empty.NOTHING_GROWS,
                 columns=MESSAGES,
             ), 12,
