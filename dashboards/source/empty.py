@@ -37,4 +37,3 @@ NO_EVENTS = (
     "No incident events in this time range. They come with “publish.loki_events: true” in incidentlens.yaml; is the "
     "Loki above the one that IncidentLens writes to?"
 )
-NOTHING_OPEN_IN_EVENTS = "Nothing that was opened in this time range is still open."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grafana_foundation_sdk.builders import bargauge, logs, nodegraph, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.builders import logs, nodegraph, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
     StackingConfig,
@@ -16,7 +16,6 @@ from grafana_foundation_sdk.builders.common import (
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import (
-    BarGaugeDisplayMode,
     BigValueColorMode,
     BigValueGraphMode,
     BigValueJustifyMode,
@@ -217,21 +216,71 @@ def table_of(
     none: str,
     *,
     columns: Mapping[str, tuple[str, int | None]],
-    hidden: Sequence[str],
+    steps: Sequence[DataTransformerConfig] = (),
     overrides: Mapping[str, Sequence[DynamicConfigValue]],
 ) -> table.Panel:
-    """A table of Loki's answer for one moment: `columns` are labels, by name, with the name to show and a width."""
+    """A table of what Loki answers, after `steps`: `columns` are fields, by name, with the name to show and a width;
+    what is not named is left out."""
+    kept = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(columns)}})
     organised = DataTransformerConfig(
         id_val="organize",
         options={
             "indexByName": {name: place for place, name in enumerate(columns)},
-            "excludeByName": dict.fromkeys(hidden, True),
+            "excludeByName": {},
             "renameByName": {name: shown for name, (shown, _) in columns.items()},
         },
     )
     panel = table.Panel().title(title).description(description).with_target(target).no_value(none).show_header(True)
-    panel.with_transformation(organised)
+    for step in (*steps, kept, organised):
+        panel.with_transformation(step)
+    panel.override_by_field_type("time", [DynamicConfigValue("unit", "dateTimeAsIso")])
     _columns(panel, dict(columns.values()), overrides)
+    return panel
+
+
+def fields_of_labels() -> DataTransformerConfig:
+    """Of log lines: their labels and metadata as columns."""
+    return DataTransformerConfig(id_val="extractFields", options={"source": "labels", "replace": False})
+
+
+def by_value(field: str, *, descending: bool = False) -> DataTransformerConfig:
+    return DataTransformerConfig(
+        id_val="sortBy", options={"fields": {}, "sort": [{"field": field, "desc": descending}]}
+    )
+
+
+def first_of_each(key: str, *fields: str) -> DataTransformerConfig:
+    """One row for each value of `key`, with the first values of the other fields, which are then called by `first`."""
+    taken = {name: {"operation": "aggregate", "aggregations": ["first"]} for name in fields}
+    grouped: dict[str, Any] = {key: {"operation": "groupby", "aggregations": []}, **taken}
+    return DataTransformerConfig(id_val="groupBy", options={"fields": grouped})
+
+
+def first(field: str) -> str:
+    """What `first_of_each` calls it."""
+    return f"{field} (first)"
+
+
+def only_where(field: str, value: str) -> DataTransformerConfig:
+    matches = [{"fieldName": field, "config": {"id": "equal", "options": {"value": value}}}]
+    return DataTransformerConfig(
+        id_val="filterByValue", options={"filters": matches, "type": "include", "match": "all"}
+    )
+
+
+def how_many(
+    title: str, description: str, target: Target, steps: Sequence[DataTransformerConfig], field: str, thresholds: Any
+) -> stat.Panel:
+    """The number of rows that are left after `steps`."""
+    panel = (
+        stat.Panel().title(title).description(description).with_target(target).no_value(empty.DASH)
+        .reduce_options(ReduceDataOptions().calcs(["count"]).fields(f"/^{field}$/").values(False))
+        .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE).text_mode(BigValueTextMode.VALUE)
+        .justify_mode(BigValueJustifyMode.CENTER).orientation(VizOrientation.HORIZONTAL)
+        .text(VizTextDisplayOptions().value_size(48)).thresholds(thresholds).color_scheme(look.by_threshold())
+    )  # fmt: skip
+    for step in steps:
+        panel.with_transformation(step)
     return panel
 
 
@@ -282,19 +331,6 @@ def graph(title: str, description: str, target: Target, none: str, *, brief: str
     """Nodes and edges; `brief` is two sentences of 20 letters, for which a node has room."""
     shown = nodegraph.Panel().title(title).description(f"{description} {none}").no_value(none)
     return shown.with_target(explained(target, brief))
-
-
-def ranking(title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT) -> bargauge.Panel:
-    """One bar a row: Loki's answer for one moment comes as a table."""
-    return (
-        bargauge.Panel().title(title).description(description).with_target(target).no_value(none).unit(unit).min(0)
-        .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
-        .text(VizTextDisplayOptions().title_size(13).value_size(18)).color_scheme(look.fixed("blue"))
-        .with_transformation(
-            DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]})
-        )
-    )  # fmt: skip
 
 
 def note(content: str, *, title: str = "", links: Sequence[DashboardLink] = ()) -> text.Panel:

@@ -193,15 +193,20 @@ def test_each_asks_the_provisioned_data_source_unless_another_is_chosen() -> Non
         variable = board["templating"]["list"][0]
         wanted = ("loki", "loki") if name == "overview-without-plugin" else (DATA_SOURCE_TYPE, DATA_SOURCE)
         assert (variable["type"], variable["query"], variable["current"]["value"]) == ("datasource", *wanted)
+        ids = {panel["id"] for panel in panels(name)}
         for panel, target in targets(name):
-            assert target["datasource"] == {"type": wanted[0], "uid": f"${{{variable['name']}}}"}
             assert panel["datasource"] == target["datasource"]
+            if target["datasource"]["uid"] == "-- Dashboard --":  # what another panel was answered
+                assert target["panelId"] in ids - {panel["id"]}
+                continue
+            assert target["datasource"] == {"type": wanted[0], "uid": f"${{{variable['name']}}}"}
     assert BOARDS["incident"]["uid"] == INCIDENT_DASHBOARD
 
 
 def test_terms_have_one_colour_wherever_a_dashboard_gives_one() -> None:
     """The data source colours its own columns; what comes from Loki is coloured by the dashboard, the same."""
-    colours = {str(term): colour for terms in data_look.COLOURS.values() for term, colour in terms.items()}
+    vocabularies = [*data_look.COLOURS.values(), data_look.KINDS]
+    colours = {str(term): colour for terms in vocabularies for term, colour in terms.items()}
     seen = set()
     for name in BOARDS:
         for panel in panels(name):
@@ -219,6 +224,8 @@ def test_terms_have_one_colour_wherever_a_dashboard_gives_one() -> None:
 
 def test_queries_for_loki_are_logql() -> None:
     for panel, target in targets("overview-without-plugin"):
+        if "expr" not in target:
+            continue
         expression = target["expr"].replace("$__range", "1h").replace("$__interval", "1m").replace("$project", "shop")
         assert logql.parse(expression), panel["title"]
 

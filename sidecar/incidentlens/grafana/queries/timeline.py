@@ -23,16 +23,6 @@ FORMATS = ("states", "events")
 # An event's kind: the status from then on.
 _STATUS = {"opened": "open", "verifying": "verifying", "reopened": "open", "suppressed": "suppressed"}
 _ENDED = {"closed": "closed", "ignored": "ignored"}
-_KINDS = {
-    "opened": "red",
-    "reopened": "red",
-    "problem_joined": "orange",
-    "analysed": "blue",
-    "decided": "purple",
-    "verified": "green",
-    "closed": "dark-green",
-    "feedback": "yellow",
-}
 _FAILING = {"failing": "red"}
 
 States = list[tuple[int, str | None]]
@@ -147,7 +137,9 @@ def _events(detail: IncidentDetail, query: PanelQuery) -> Frame:
     events = detail.events[-limit:]
     fields = [
         Field("time", FieldType.TIME, [event.at for event in events], {"displayName": "When"}),
-        Field("kind", FieldType.STRING, [event.kind for event in events], look.coloured(_KINDS, displayName="What")),
+        Field(
+            "kind", FieldType.STRING, [event.kind for event in events], look.coloured(look.KINDS, displayName="What")
+        ),
         Field("text", FieldType.STRING, [event.text for event in events], {"displayName": "Said"}),
         Field("by", FieldType.STRING, [event.by for event in events], {"displayName": "By"}),
     ]

@@ -47,14 +47,13 @@ class ReadAlerts(Reader):
         columns = ", ".join(f"action.{column.strip()}" for column in ACTION.split(","))
         async with self._read() as session:
             rows = await session.rows(
-                f"SELECT {columns} FROM (SELECT id FROM incidents WHERE project = %s "
+                f"SELECT {columns} FROM (SELECT id, reopened FROM incidents WHERE project = %s "
                 "AND status IN ('open', 'verifying') AND disposition = ANY(%s)) AS incident CROSS JOIN LATERAL ("
                 "SELECT DISTINCT ON (said) of_it.* FROM ("
-                "SELECT told.*, told.payload #>> '{labels,disposition}' AS said FROM actions AS told JOIN decisions AS decision "
-                "ON decision.project = told.project AND decision.id = told.decision_id JOIN incidents AS its "
-                "ON its.project = told.project AND its.id = told.incident_id "
+                "SELECT told.*, told.payload #>> '{labels,disposition}' AS said FROM actions AS told "
+                "JOIN decisions AS decision ON decision.project = told.project AND decision.id = told.decision_id "
                 "WHERE told.project = %s AND told.incident_id = incident.id AND told.kind = 'notify' "
-                "AND told.state = 'done' AND coalesce(decision.inputs ->> 'episode', '0') = its.reopened::text"
+                "AND told.state = 'done' AND coalesce(decision.inputs ->> 'episode', '0') = incident.reopened::text"
                 ") AS of_it ORDER BY said, at DESC, seq DESC) AS action "
                 "ORDER BY action.at DESC, action.seq DESC LIMIT %s",
                 (project, NOTIFYING, project, OPEN_ALERTS * len(NOTIFYING)),
