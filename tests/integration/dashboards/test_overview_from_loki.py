@@ -121,11 +121,13 @@ class Board:
                 "end": str(self.now), "direction": "backward",
             },
         )  # fmt: skip
-        rows = [
-            {"labels": stream["stream"], "Time": int(entry[0])}
-            for stream in body["data"]["result"]
-            for entry in stream["values"]
-        ]
+        rows = []
+        for stream in body["data"]["result"]:
+            for at, _, *more in stream["values"]:
+                labels = dict(stream["stream"])
+                for kind in more:  # metadata and parsed labels, where Loki tells them apart
+                    labels |= {name: value for part in kind.values() for name, value in part.items()}
+                rows.append({"labels": labels, "Time": int(at)})
         rows.sort(key=lambda row: -row["Time"])
         return transformed(rows[:limit], self.panel(title)["transformations"])
 
