@@ -271,15 +271,16 @@ def only_where(field: str, value: str) -> DataTransformerConfig:
 def how_many(
     title: str, description: str, target: Target, steps: Sequence[DataTransformerConfig], field: str, thresholds: Any
 ) -> stat.Panel:
-    """The number of rows that are left after `steps`."""
+    """The number of rows that are left after `steps`, by a field that each has."""
+    counted = DataTransformerConfig(id_val="reduce", options={"mode": "reduceFields", "reducers": ["count"]})
     panel = (
         stat.Panel().title(title).description(description).with_target(target).no_value(empty.DASH)
-        .reduce_options(ReduceDataOptions().calcs(["count"]).fields(f"/^{field}$/").values(False))
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields(f"/^{field}$/").values(False))
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE).text_mode(BigValueTextMode.VALUE)
         .justify_mode(BigValueJustifyMode.CENTER).orientation(VizOrientation.HORIZONTAL)
         .text(VizTextDisplayOptions().value_size(48)).thresholds(thresholds).color_scheme(look.by_threshold())
     )  # fmt: skip
-    for step in steps:
+    for step in (*steps, counted):
         panel.with_transformation(step)
     return panel
 

@@ -134,7 +134,9 @@ class Board:
     async def still_open(self) -> set[str]:
         """The incidents that the panel "Open" counts: its steps over what the table was answered."""
         table = self.panel("How incidents stand")
-        shown, table["transformations"] = table["transformations"], self.panel("Open")["transformations"]
+        *steps, counted = self.panel("Open")["transformations"]
+        assert counted == {"id": "reduce", "options": {"mode": "reduceFields", "reducers": ["count"]}}
+        shown, table["transformations"] = table["transformations"], steps
         try:
             return {row["incident_id"] for row in await self.table("How incidents stand")}
         finally:

@@ -214,7 +214,9 @@ def _last_hour(hours: dict[int, int], this_hour: int, now: int, known: Compared)
 async def _lately(
     session: Session, project: str, names: Sequence[str], now: int, known: Compared
 ) -> dict[str, tuple[float, float]]:
-    """The same of a project that is known for a few hours, from the counts a minute."""
+    """The same of a project that is known for a few hours, from the counts a minute. Of one that is known for less than
+    an hour both are of the time it is known for, so that they can be compared."""
+    hour = min(1.0, known.recent + known.before)
     rows = await session.rows(
         "SELECT signature, sum(count) FILTER (WHERE bucket >= %s)::bigint AS recent, "
         "sum(count) FILTER (WHERE bucket < %s)::bigint AS before, sum(count)::bigint AS n FROM counts "
@@ -225,7 +227,7 @@ async def _lately(
     return {
         row["signature"]: (
             row["recent"] or 0,
-            (row["before"] or 0) / known.before if known.before else row["n"] / max(known.recent, 1 / 60),
+            (row["before"] or 0) / known.before * hour if known.before else row["n"],
         )
         for row in rows
     }
