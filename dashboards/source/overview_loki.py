@@ -63,7 +63,7 @@ def build() -> Board:
         (
             how_many(
                 "Open", "Incidents that no event of this time range has ended; see the table below.",
-                answer_of(STANDING), [*HOW_EACH_STANDS, only_where(first("standing"), NOW)], "incident_id",
+                answer_of(STANDING), [*HOW_EACH_STANDS, only_where(first("standing"), NOW)],
                 look.steps(look.GOOD, (1, look.WORSE), (10, look.BAD)),
             ), 3,
         ),

@@ -269,13 +269,14 @@ def only_where(field: str, value: str) -> DataTransformerConfig:
 
 
 def how_many(
-    title: str, description: str, target: Target, steps: Sequence[DataTransformerConfig], field: str, thresholds: Any
+    title: str, description: str, target: Target, steps: Sequence[DataTransformerConfig], thresholds: Any
 ) -> stat.Panel:
-    """The number of rows that are left after `steps`, by a field that each has."""
-    counted = DataTransformerConfig(id_val="reduce", options={"mode": "reduceFields", "reducers": ["count"]})
+    """The number of rows that are left after `steps`. Each of their fields comes to one row with its count, a number:
+    thresholds give no colour to the count of a text."""
+    counted = DataTransformerConfig(id_val="reduce", options={"reducers": ["count"]})
     panel = (
         stat.Panel().title(title).description(description).with_target(target).no_value(empty.DASH)
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields(f"/^{field}$/").values(False))
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/^Count$/").values(False))
         .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE).text_mode(BigValueTextMode.VALUE)
         .justify_mode(BigValueJustifyMode.CENTER).orientation(VizOrientation.HORIZONTAL)
         .text(VizTextDisplayOptions().value_size(48)).thresholds(thresholds).color_scheme(look.by_threshold())

@@ -135,7 +135,7 @@ class Board:
         """The incidents that the panel "Open" counts: its steps over what the table was answered."""
         table = self.panel("How incidents stand")
         *steps, counted = self.panel("Open")["transformations"]
-        assert counted == {"id": "reduce", "options": {"mode": "reduceFields", "reducers": ["count"]}}
+        assert counted == {"id": "reduce", "options": {"reducers": ["count"]}}
         shown, table["transformations"] = table["transformations"], steps
         try:
             return {row["incident_id"] for row in await self.table("How incidents stand")}
