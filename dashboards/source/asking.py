@@ -85,7 +85,8 @@ def names(name: str, label: str, *, of: str = "", **within: Any) -> VariableMode
         QueryVariable(name).label(label).datasource(OURS)
         .query({"refId": "names", "queryType": "variable", "variable": of or name, **within})
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.DISABLED)
-        .multi(True).include_all(True).current(every).build()
+        # All is no condition, not every name there is now: an incident without a runbook is one of all.
+        .multi(True).include_all(True).all_value("*").current(every).build()
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ STANDING = 5  # the panel's number
 NOW = "now"
 # Events after which an incident stands otherwise, each with how that is.
 CHANGES = (
-    events("opened|reopened|decided|verified|closed|ignored|merged")
+    events("opened|reopened|decided|verifying|verified|closed|ignored|merged")
     + ' | json title="title" | label_format standing=`{{ if or (eq .status "open") (eq .status "verifying") }}'
     + NOW
     + "{{ else }}over{{ end }}`"

@@ -143,6 +143,14 @@ def test_every_key_of_a_query_is_one_that_the_data_source_reads() -> None:
             assert set(target) <= known, (name, panel["title"])
 
 
+def test_all_of_a_variable_is_no_condition() -> None:
+    """Grafana would fill in every name that it knows: what has none would be left out, and 500 at most are taken."""
+    for name, board in BOARDS.items():
+        for variable in board["templating"]["list"]:
+            if variable.get("includeAll"):
+                assert variable["allValue"] in ("*", ".+"), (name, variable["name"])
+
+
 def test_a_count_of_failures_has_an_axis_of_a_few_where_there_are_none() -> None:
     """Over zeros alone Grafana draws one to 100, which looks like a percentage."""
     (panel,) = [panel for panel in panels("health") if panel["title"] == "Failed looks"]
