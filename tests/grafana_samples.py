@@ -111,7 +111,7 @@ async def fill(store: PostgresStore) -> None:
         await tx.save_evidence("i1", [make_evidence(7, text=f"ERROR {HOSTILE}\n  at pool.take", data=data)])
         await tx.add_event(make_event("feedback", "i2", at=T0 + 36 * MINUTE, by="ann", text="right cause"))
         await tx.add_feedback(Feedback(incident_id="i2", at=T0 + 36 * MINUTE, by="ann", verdict="right_cause"))
-        counts = [(POOL, "db", 1, 40), (POOL, "db", 0, 90), (PAY, "payment", 0, 7)]
+        counts = [(POOL, "db", 2, 60), (POOL, "db", 1, 40), (POOL, "db", 0, 90), (PAY, "payment", 0, 7)]
         await tx.set_cursor("all", NOW - 12 * SECOND)
         await tx.set_cursor("gone", T0)
         details = {"model": {"cost_usd": 0.0125}}

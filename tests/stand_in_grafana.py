@@ -91,7 +91,7 @@ def open_alerts(address: str) -> dict[str, dict[str, str]]:
     return {f"{row['incident_id']} {row['disposition']}": row for row in rows}
 
 
-def tell(labels: dict[str, str], over: bool) -> None:
+def tell(labels: dict[str, str], said: str) -> None:
     """As the message templates do, to the contact point of the disposition."""
     uid = {
         "ESCALATE": "incidentlens-escalate", "NEEDS_DEV": "incidentlens-dev", "NEEDS_ONCALL": "incidentlens-oncall",
@@ -99,7 +99,7 @@ def tell(labels: dict[str, str], over: bool) -> None:
     point = next(each for each in Web.admin.things["contact-points"].values() if each["uid"] == uid)
     rule = next(iter(Web.admin.rules.values()))
     link = rule["annotations"]["incident_url"].replace("{{ $labels.incident_id }}", labels["incident_id"])
-    title = f"{'Resolved' if over else labels['disposition']}: {labels['title']}"[:256]
+    title = f"{said}: {labels['title']}"[:256]
     if point["type"] == "email":
         mail = EmailMessage()
         mail["To"], mail["From"], mail["Subject"] = point["settings"]["addresses"], "grafana@example.com", title
@@ -121,15 +121,16 @@ def evaluate(address: str, ended: threading.Event) -> None:
         if not Web.admin.rules:
             continue
         try:
-            now = open_alerts(address)
+            rows = open_alerts(address)
         except Exception as error:
             happened(f"error {error}")
             continue
         try:
+            now = {key: row for key, row in rows.items() if float(row["value"]) > 0}
             for key in now.keys() - known.keys():
-                tell(now[key], over=False)
+                tell(now[key], now[key]["disposition"])
             for key in known.keys() - now.keys():
-                tell(known[key], over=True)
+                tell(known[key], "Raised" if key in rows else "Resolved")
         except Exception as error:
             happened(f"error {error!r}")
         known = now

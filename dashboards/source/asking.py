@@ -53,6 +53,11 @@ def loki(expression: str, ref_id: str = "A", *, kind: str = "range", legend: str
     return Target(LOKI, asked, ref_id)
 
 
+def answer_of(panel: int) -> Target:
+    """What another panel of the dashboard was answered, as it came: nothing is asked twice."""
+    return Target(DataSourceRef(type_val="datasource", uid="-- Dashboard --"), {"panelId": panel})
+
+
 def events(kind: str = "", *, where: str = "") -> str:
     """The selector of incident events in Loki, of the chosen projects, and what their metadata must be."""
     kinds = f', kind=~"{kind}"' if kind else ""
@@ -80,7 +85,8 @@ def names(name: str, label: str, *, of: str = "", **within: Any) -> VariableMode
         QueryVariable(name).label(label).datasource(OURS)
         .query({"refId": "names", "queryType": "variable", "variable": of or name, **within})
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.DISABLED)
-        .multi(True).include_all(True).current(every).build()
+        # All is no condition, not every name there is now: an incident without a runbook is one of all.
+        .multi(True).include_all(True).all_value("*").current(every).build()
     )  # fmt: skip
 
 

@@ -81,6 +81,10 @@ class Board:
         self._bottom += height
         return self
 
+    def number_of(self, title: str) -> int | None:
+        """The number of a panel, by which another can show its answer."""
+        return next((panel.id_val for panel in self._panels if panel.title == title), None)
+
     def json(self) -> bytes:
         """As Grafana reads it, the same bytes for the same code."""
         self._board.panels = self._panels

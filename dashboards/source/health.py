@@ -86,7 +86,7 @@ def build() -> Board:
             bars(
                 "Failed looks", "Looks at Loki that failed, since this process began.",
                 ours("health", format="series", kind=["failures"]), empty.NO_FAILURES,
-            ), 12,
+            ).axis_soft_max(5), 12,
         ),
     )  # fmt: skip
     board.row(

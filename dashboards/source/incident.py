@@ -78,13 +78,13 @@ def build() -> Board:
         ),
     )  # fmt: skip
     board.row(
-        16,
+        20,
         (
             graph(
                 "Where it came from",
                 "Services and their problems, from the suspected cause (red) over links (orange) to symptoms (blue); "
                 "an edge says how much later. A node's menu has the reasons.",
-                of("root_cause"), empty.NO_CHAIN,
+                of("root_cause"), empty.NO_CHAIN, brief=empty.NO_GRAPH,
             ), 24,
         ),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, FieldColorModeId, Threshold, ThresholdsMode
 
-from incidentlens.grafana.queries.look import DISPOSITION, LEVEL, OUTCOME, SEVERITY, STATUS
+from incidentlens.grafana.queries.look import DISPOSITION, KINDS, LEVEL, OUTCOME, SEVERITY, STATUS
 from incidentlens.model.terms import Disposition
 
 GOOD, WORSE, BAD, PLAIN = "green", "orange", "red", "text"
@@ -26,9 +26,9 @@ DISPOSITION_ESCALATE = DISPOSITION[Disposition.ESCALATE]
 SECONDS, SHARE, COUNT, MONEY, RATE = "s", "percentunit", "short", "currencyUSD", "suffix:/s"
 
 __all__ = [
-    "BAD", "COUNT", "DISPOSITION", "DISPOSITION_ESCALATE", "GOOD", "LEVEL", "MONEY", "NOTHING", "OUTCOME", "PLAIN",
-    "RATE", "SECONDS", "SEVERITY", "SHARE", "SHARES", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed", "mapped",
-    "steps",
+    "BAD", "COUNT", "DISPOSITION", "DISPOSITION_ESCALATE", "GOOD", "KINDS", "LEVEL", "MONEY", "NOTHING", "OUTCOME",
+    "PLAIN", "RATE", "SECONDS", "SEVERITY", "SHARE", "SHARES", "STATUS", "WORSE", "by_threshold", "colour_of", "fixed",
+    "mapped", "steps",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ BRIEF = {
 
 
 def build() -> Board:
-    kpis = ours("kpis", **WHERE)
+    kpis = ours("kpis", **WHERE, live=True)
     board = Board(
         "incidentlens-overview", "IncidentLens: Overview",
         "What is open, what was found, how soon and how well; what is noisy and what is new.",
@@ -71,7 +71,7 @@ def build() -> Board:
         (
             states(
                 "The latest incidents", "Each for as long as it went on, coloured by its severity. A click shows it.",
-                ours("timeline", limit=10, **WHERE, live=True), empty.NO_INCIDENTS,
+                ours("timeline", limit=10, **WHERE, live=True), empty.NO_INCIDENTS, brief=empty.NONE_FOUND,
             ), 10,
         ),
     )  # fmt: skip
@@ -93,7 +93,8 @@ def build() -> Board:
         10,
         (
             rows(
-                "What is noisy", "Messages whose last hour exceeds the day before most.",
+                "What is noisy", "Messages whose last hour exceeds the day before most; in the first four hours "
+                "the last quarter of what is known against the rest.",
                 ours("signatures", sort="growing", service=["$service"], limit=20), empty.NOTHING_GROWS,
                 columns=MESSAGES,
             ), 12,

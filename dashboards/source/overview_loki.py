@@ -1,7 +1,9 @@
 """Overview without the plugin: the same from the incident events that IncidentLens pushes to Loki, and nothing else.
 
 For Grafana Cloud, and for those who may not load an unsigned plugin. Every figure is counted from events within the
-time range, so what was opened before it is not seen.
+time range, so what was opened before it is not seen. Incidents are counted by lines, as Loki gives at most 500 series:
+an event says in its metadata what it was for the first time in its incident's life. How each stands is told by the
+latest event of it, out of the latest `EVENTS`, which the browser looks through.
 """
 
 from __future__ import annotations
@@ -9,64 +11,75 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from . import empty, links, look
-from .asking import address, events, loki, loki_source, projects
+from .asking import address, answer_of, events, loki, loki_source, projects
 from .board import Board
-from .panels import bars, figures_of, log_lines, ranking, table_of
+from .panels import (
+    bars,
+    by_value,
+    fields_of_labels,
+    figures_of,
+    first,
+    first_of_each,
+    how_many,
+    only_where,
+    table_of,
+)
 
-# The end that the verifier saw (its event's text says how it ended), or a person's.
-RESOLVED = events("verified") + ' |= `"text":"resolved`'
-BY_HAND = events("closed|ignored")
-AT = " | label_format at=`{{ __timestamp__ | unixEpoch }}` | unwrap at"
-KNOWN = "incident_id, title, service, severity, disposition"
+EVENTS = 5_000  # Loki's own bound, unless `max_entries_limit_per_query` has another
+STANDING = 5  # the panel's number
+NOW = "now"
+# Events after which an incident stands otherwise, each with how that is.
+CHANGES = (
+    events("opened|reopened|decided|verifying|verified|closed|ignored|merged")
+    + ' | json title="title" | label_format standing=`{{ if or (eq .status "open") (eq .status "verifying") }}'
+    + NOW
+    + "{{ else }}over{{ end }}`"
+)
+HOW_EACH_STANDS = (
+    fields_of_labels(),
+    by_value("Time", descending=True),
+    first_of_each("incident_id", "title", "service", "severity", "disposition", "status", "standing", "Time"),
+    by_value(first("standing")),
+)
+PAGE = "${incidentlens}/incidents/${__data.fields.Id}"
 
-DISTINCT = "count(sum by (incident_id) (count_over_time({0} [$__range]))) or vector(0)"
 
-
-def latest(selected: str, by: str = "incident_id") -> str:
-    """The time (s) of the last of those events, a series an incident."""
-    return f"max by ({by}) (max_over_time({selected}{AT} [$__range]))"
-
-
-def still_open() -> str:
-    """One series an incident that no event ended after it was opened for the last time; its value is the time (ms) of
-    the latest decision on it, its labels are those of that decision."""
-    decided = latest(events("decided") + ' | json title="title"', KNOWN)
-    opened = latest(events("opened|reopened"))
-    ended = " ".join(
-        f"unless on (incident_id) ({latest(end)} > on (incident_id) {opened})" for end in (RESOLVED, BY_HAND)
-    )
-    return f"topk by (incident_id) (1, {decided}) * 1000 {ended}"
+def counted(selected: str) -> str:
+    """How many of those events there are."""
+    return f"sum(count_over_time({selected} [$__range])) or vector(0)"
 
 
 def build() -> Board:
     board = Board(
         "incidentlens-overview-loki", "IncidentLens: Overview without the plugin",
-        "From the incident events in Loki alone: `publish.loki_events: true` in incidentlens.yaml pushes them there.",
+        "From the incident events in Loki alone: “publish.loki_events: true” in incidentlens.yaml pushes them there.",
         variables=[loki_source(), projects(), address()], refresh="1m",
     )  # fmt: skip
-    found, told = events("opened"), events("notified")
     over_time = "sum by ({0}) (count_over_time({1} [$__interval]))"
     decided = events("decided", where='disposition != ""')
+    found = events("opened")
     board.row(
         9,
         (
+            how_many(
+                "Open", "Incidents that no event of this time range has ended; see the table below.",
+                answer_of(STANDING), [*HOW_EACH_STANDS, only_where(first("standing"), NOW)],
+                look.steps(look.GOOD, (1, look.WORSE), (10, look.BAD)),
+            ), 3,
+        ),
+        (
             figures_of(
-                "In this time range", "Incidents, each counted once: found, decided as ESCALATE at any time, somebody "
-                "was told of it, verified as resolved, and not ended by any event. Loki counts at most 500 at once "
-                "(its max_query_series): take a shorter time where it says so.",
+                "In this time range", "Incidents, each counted once: found; decided as ESCALATE, somebody told of it, "
+                "verified as resolved, for the first time.",
                 {
-                    "Open": loki(f"count({still_open()}) or vector(0)", "A", kind="instant"),
-                    "Found": loki(DISTINCT.format(found), "B", kind="instant"),
-                    "Escalated": loki(
-                        DISTINCT.format(events("decided", where='disposition="ESCALATE"')), "C", kind="instant"
+                    "Found": loki(counted(found), "A", kind="instant"),
+                    "Escalated": loki(counted(events("decided", where='first="escalated"')), "B", kind="instant"),
+                    "Told somebody": loki(counted(events("notified", where='first="told"')), "C", kind="instant"),
+                    "Verified as resolved": loki(
+                        counted(events("verified", where='first="resolved"')), "D", kind="instant"
                     ),
-                    "Told somebody": loki(DISTINCT.format(told), "D", kind="instant"),
-                    "Verified as resolved": loki(DISTINCT.format(RESOLVED), "E", kind="instant"),
                 },
-                colours={
-                    "Open": look.steps(look.GOOD, (1, look.WORSE), (10, look.BAD)),
-                    "Escalated": look.steps(look.PLAIN, (1, look.DISPOSITION_ESCALATE)),
-                },
+                colours={"Escalated": look.steps(look.PLAIN, (1, look.DISPOSITION_ESCALATE))},
             ), 5,
         ),
         (
@@ -74,55 +87,72 @@ def build() -> Board:
                 "Decisions, by disposition", "When something was decided, and what.",
                 loki(over_time.format("disposition", decided), legend="{{disposition}}"), empty.NO_EVENTS,
                 colours=look.DISPOSITION,
-            ).interval("1m"), 10,
+            ).interval("1m"), 8,
         ),
         (
             bars(
                 "Incidents found, by severity", "When incidents were opened.",
                 loki(over_time.format("severity", events("opened", where='severity != ""')), legend="{{severity}}"),
                 empty.NO_EVENTS, colours=look.SEVERITY,
-            ).interval("1m"), 9,
+            ).interval("1m"), 8,
         ),
     )  # fmt: skip
-    page = "${incidentlens}/incidents/${__data.fields.incident_id}"
     board.row(
         10,
         (
             table_of(
-                "Still open", "Decided on within the time range and not ended by any event since.",
-                loki(still_open(), kind="instant"), empty.NOTHING_OPEN_IN_EVENTS,
+                "How incidents stand", "The open ones first, the latest changed first. By the latest event of each "
+                f"incident, out of the latest {EVENTS:,} that changed one: take a shorter time where there are more.",
+                loki(CHANGES, maxLines=EVENTS), empty.NO_EVENTS, steps=HOW_EACH_STANDS,
                 columns={
-                    "severity": ("Severity", 80), "disposition": ("Disposition", 140), "title": ("Incident", None),
-                    "service": ("Service", 110), "Value #A": ("Decided", 165), "incident_id": ("Id", None),
+                    first("status"): ("Status", 90), first("severity"): ("Severity", 80),
+                    first("disposition"): ("Disposition", 140), first("title"): ("Incident", None),
+                    first("service"): ("Service", 110), first("Time"): ("Changed", 165), "incident_id": ("Id", None),
                 },
-                hidden=["Time"],
                 overrides={
+                    "Status": [look.mapped(look.STATUS)],
                     "Severity": [look.mapped(look.SEVERITY)],
                     "Disposition": [look.mapped(look.DISPOSITION)],
-                    "Incident": [links.cell("Open its page in IncidentLens", page, new_tab=True)],
-                    "Decided": [DynamicConfigValue("unit", "dateTimeAsIso")],
+                    "Incident": [links.cell("Open its page in IncidentLens", PAGE, new_tab=True)],
                     "Id": [DynamicConfigValue("custom.hidden", True)],
                 },
             ), 16,
         ),
         (
-            ranking(
+            table_of(
                 "Services with most incidents", "By the service that the suspected cause is in.",
-                loki(
-                    f"topk(8, sum by (service) (count_over_time({found} [$__range])))", kind="instant",
-                    legend="{{service}}",
-                ), empty.NO_EVENTS,
+                loki(f"topk(8, sum by (service) (count_over_time({found} [$__range])))", kind="instant"),
+                empty.NO_EVENTS, steps=[by_value("Value #A", descending=True)],
+                columns={"service": ("Service", 150), "Value #A": ("Incidents found", None)},
+                overrides={
+                    "Incidents found": [
+                        DynamicConfigValue("custom.displayMode", "basic"), DynamicConfigValue("min", 0),
+                        DynamicConfigValue("decimals", 0), look.colour_of("blue"),
+                    ],
+                },
             ), 8,
         ),
     )  # fmt: skip
-    text = "{{.severity}} {{.disposition}} · {{.kind}} · {{.title}} · {{.text}}"
+    assert board.number_of("How incidents stand") == STANDING
     board.row(
         12,
         (
-            log_lines(
-                "What happened", "Every event, the latest first. An event's details have its incident's id.",
-                loki(f'{events()} | json kind="kind", title="title", text="text" | line_format `{text}`', maxLines=200),
-                empty.NO_EVENTS, newest_first=True,
+            table_of(
+                "What happened", "Every event, the latest first, up to 200.",
+                loki(f'{events()} | json title="title", text="text"', maxLines=200), empty.NO_EVENTS,
+                steps=[fields_of_labels(), by_value("Time", descending=True)],
+                columns={
+                    "Time": ("When", 165), "kind": ("What", 120), "severity": ("Severity", 80),
+                    "disposition": ("Disposition", 140), "title": ("Incident", None), "text": ("Said", None),
+                    "incident_id": ("Id", None),
+                },
+                overrides={
+                    "What": [look.mapped(look.KINDS)],
+                    "Severity": [look.mapped(look.SEVERITY)],
+                    "Disposition": [look.mapped(look.DISPOSITION)],
+                    "Incident": [links.cell("Open its page in IncidentLens", PAGE, new_tab=True)],
+                    "Id": [DynamicConfigValue("custom.hidden", True)],
+                },
             ), 24,
         ),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grafana_foundation_sdk.builders import bargauge, logs, nodegraph, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.builders import logs, nodegraph, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
     StackingConfig,
@@ -16,7 +16,6 @@ from grafana_foundation_sdk.builders.common import (
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import (
-    BarGaugeDisplayMode,
     BigValueColorMode,
     BigValueGraphMode,
     BigValueJustifyMode,
@@ -217,31 +216,88 @@ def table_of(
     none: str,
     *,
     columns: Mapping[str, tuple[str, int | None]],
-    hidden: Sequence[str],
+    steps: Sequence[DataTransformerConfig] = (),
     overrides: Mapping[str, Sequence[DynamicConfigValue]],
 ) -> table.Panel:
-    """A table of Loki's answer for one moment: `columns` are labels, by name, with the name to show and a width."""
+    """A table of what Loki answers, after `steps`: `columns` are fields, by name, with the name to show and a width;
+    what is not named is left out."""
+    kept = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(columns)}})
     organised = DataTransformerConfig(
         id_val="organize",
         options={
             "indexByName": {name: place for place, name in enumerate(columns)},
-            "excludeByName": dict.fromkeys(hidden, True),
+            "excludeByName": {},
             "renameByName": {name: shown for name, (shown, _) in columns.items()},
         },
     )
     panel = table.Panel().title(title).description(description).with_target(target).no_value(none).show_header(True)
-    panel.with_transformation(organised)
+    for step in (*steps, kept, organised):
+        panel.with_transformation(step)
+    panel.override_by_field_type("time", [DynamicConfigValue("unit", "dateTimeAsIso")])
     _columns(panel, dict(columns.values()), overrides)
     return panel
 
 
-# The panels below say "No data" in 9.4 whatever they are told to say, so their descriptions have the advice too.
+def fields_of_labels() -> DataTransformerConfig:
+    """Of log lines: their labels and metadata as columns."""
+    return DataTransformerConfig(id_val="extractFields", options={"source": "labels", "replace": False})
+
+
+def by_value(field: str, *, descending: bool = False) -> DataTransformerConfig:
+    return DataTransformerConfig(
+        id_val="sortBy", options={"fields": {}, "sort": [{"field": field, "desc": descending}]}
+    )
+
+
+def first_of_each(key: str, *fields: str) -> DataTransformerConfig:
+    """One row for each value of `key`, with the first values of the other fields, which are then called by `first`."""
+    taken = {name: {"operation": "aggregate", "aggregations": ["first"]} for name in fields}
+    grouped: dict[str, Any] = {key: {"operation": "groupby", "aggregations": []}, **taken}
+    return DataTransformerConfig(id_val="groupBy", options={"fields": grouped})
+
+
+def first(field: str) -> str:
+    """What `first_of_each` calls it."""
+    return f"{field} (first)"
+
+
+def only_where(field: str, value: str) -> DataTransformerConfig:
+    matches = [{"fieldName": field, "config": {"id": "equal", "options": {"value": value}}}]
+    return DataTransformerConfig(
+        id_val="filterByValue", options={"filters": matches, "type": "include", "match": "all"}
+    )
+
+
+def how_many(
+    title: str, description: str, target: Target, steps: Sequence[DataTransformerConfig], thresholds: Any
+) -> stat.Panel:
+    """The number of rows that are left after `steps`. Each of their fields comes to one row with its count, a number:
+    thresholds give no colour to the count of a text."""
+    counted = DataTransformerConfig(id_val="reduce", options={"reducers": ["count"]})
+    panel = (
+        stat.Panel().title(title).description(description).with_target(target).no_value(empty.DASH)
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("/^Count$/").values(False))
+        .graph_mode(BigValueGraphMode.NONE).color_mode(BigValueColorMode.VALUE).text_mode(BigValueTextMode.VALUE)
+        .justify_mode(BigValueJustifyMode.CENTER).orientation(VizOrientation.HORIZONTAL)
+        .text(VizTextDisplayOptions().value_size(48)).thresholds(thresholds).color_scheme(look.by_threshold())
+    )  # fmt: skip
+    for step in (*steps, counted):
+        panel.with_transformation(step)
+    return panel
+
+
+# Whatever the panels below are told to say, 9.4 says "No data" there: the answer itself brings what to say instead.
+
+
+def explained(target: Target, text: str) -> Target:
+    """The query, which answers with that text where there is nothing."""
+    return Target(target.source, {**target.to_json(), "empty": text}, target.ref_id)
 
 
 def sentences(title: str, description: str, target: Target, none: str) -> logs.Panel:
     """Texts that wrap, the latest first: a panel that puts the oldest first shows the end of what it has."""
     return (
-        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        logs.Panel().title(title).description(description).with_target(explained(target, none)).no_value(none)
         .show_time(False)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(False).sort_order(LogsSortOrder.DESCENDING)
@@ -252,17 +308,18 @@ def log_lines(title: str, description: str, target: Target, none: str, *, newest
     """Log lines with their time and details."""
     order = LogsSortOrder.DESCENDING if newest_first else LogsSortOrder.ASCENDING
     return (
-        logs.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        logs.Panel().title(title).description(description).with_target(explained(target, none)).no_value(none)
         .show_time(True)
         .show_labels(False).show_common_labels(False).wrap_log_message(True).prettify_log_message(False)
         .enable_log_details(True).sort_order(order)
     )  # fmt: skip
 
 
-def states(title: str, description: str, target: Target, none: str) -> statetimeline.Panel:
-    """States over time; their colours come with the data."""
+def states(title: str, description: str, target: Target, none: str, *, brief: str = "") -> statetimeline.Panel:
+    """States over time; their colours come with the data. A bar has room for `brief` where `none` is too long."""
     return (
-        statetimeline.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
+        statetimeline.Panel().title(title).description(description).with_target(explained(target, brief or none))
+        .no_value(none)
         .show_value(VisibilityMode.AUTO).row_height(0.8).merge_values(True).fill_opacity(80).line_width(0)
         .legend(
             VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
@@ -272,21 +329,10 @@ def states(title: str, description: str, target: Target, none: str) -> statetime
     )  # fmt: skip
 
 
-def graph(title: str, description: str, target: Target, none: str) -> nodegraph.Panel:
-    return nodegraph.Panel().title(title).description(f"{description} {none}").with_target(target).no_value(none)
-
-
-def ranking(title: str, description: str, target: Target, none: str, *, unit: str = look.COUNT) -> bargauge.Panel:
-    """One bar a row: Loki's answer for one moment comes as a table."""
-    return (
-        bargauge.Panel().title(title).description(description).with_target(target).no_value(none).unit(unit).min(0)
-        .display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL).show_unfilled(True)
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(8))
-        .text(VizTextDisplayOptions().title_size(13).value_size(18)).color_scheme(look.fixed("blue"))
-        .with_transformation(
-            DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Value #A", "desc": True}]})
-        )
-    )  # fmt: skip
+def graph(title: str, description: str, target: Target, none: str, *, brief: str) -> nodegraph.Panel:
+    """Nodes and edges; `brief` is two sentences of 20 letters, for which a node has room."""
+    shown = nodegraph.Panel().title(title).description(f"{description} {none}").no_value(none)
+    return shown.with_target(explained(target, brief))
 
 
 def note(content: str, *, title: str = "", links: Sequence[DashboardLink] = ()) -> text.Panel:

@@ -48,7 +48,8 @@ def build() -> Board:
         9,
         (
             rows(
-                "Growing", "The last hour against what the day before would lead one to expect.",
+                "Growing", "The last hour against what the day before would lead one to expect; in the first four "
+                "hours the last quarter of what is known against the rest.",
                 ours("signatures", sort="growing", limit=20, **levels), empty.NOTHING_GROWS, columns=SHORT,
             ), 12,
         ),

@@ -47,7 +47,7 @@ export class IncidentLensDataSource extends DataSourceWithBackend<IncidentLensQu
       return 'IncidentLens';
     }
     const said = kind.fields
-      .filter((key) => key !== 'live')
+      .filter((key) => key !== 'live' && key !== 'empty')
       .flatMap((key) => {
         const value = query[key];
         const text = Array.isArray(value) ? value.join(', ') : value;

@@ -2,7 +2,7 @@ import type { SelectableValue } from '@grafana/data';
 
 import { FACETS, QUERY_TYPES, type IncidentLensQuery, type ListKey, type QueryType, type TextKey } from './types';
 
-export type FieldKey = ListKey | Extract<TextKey, 'text' | 'family' | 'sort' | 'order' | 'format'> | 'limit' | 'live';
+export type FieldKey = ListKey | Extract<TextKey, 'text' | 'family' | 'sort' | 'order' | 'format' | 'empty'> | 'limit' | 'live';
 
 export interface Choice {
   value: string;
@@ -60,7 +60,7 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     label: 'One incident',
     description: 'What is known of one incident, whenever it was; what was decided and why, and what to do.',
     panels: 'stat, table; logs for story and steps',
-    fields: ['incidentId', 'format', 'live'],
+    fields: ['incidentId', 'format', 'empty', 'live'],
     choices: {
       format: [
         { value: 'summary', label: 'summary', description: 'one row' },
@@ -92,7 +92,7 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     label: 'Evidence',
     description: 'The log lines and other items that prove an incident, each with a link to its place in Loki.',
     panels: 'logs',
-    fields: ['incidentId', 'kind', 'limit'],
+    fields: ['incidentId', 'kind', 'limit', 'empty'],
     choices: { kind: choices('record', 'timeline', 'incident', 'deploy', 'runbook', 'cause', 'alert', 'maintenance') },
     needs: wantsIncident,
     example: { title: 'Lines of the incident of a variable', query: { queryType: 'evidence', incidentId: ['$incident'] } },
@@ -101,7 +101,7 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     label: 'Timeline',
     description: 'The states that incidents were in: one row an incident, or what happened within one.',
     panels: 'state timeline, table',
-    fields: ['incidentId', 'format', ...FILTERS, 'limit', 'live'],
+    fields: ['incidentId', 'format', ...FILTERS, 'limit', 'empty', 'live'],
     choices: {
       format: [
         { value: 'states', label: 'states', description: 'for a state timeline' },
@@ -114,7 +114,7 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     label: 'Root cause',
     description: 'Services and problems of an incident, from the suspected cause to the symptoms, with delays and reasons.',
     panels: 'node graph',
-    fields: ['incidentId'],
+    fields: ['incidentId', 'empty'],
     needs: wantsIncident,
     example: { title: 'Where it started', query: { queryType: 'root_cause', incidentId: ['$incident'] } },
   },
@@ -170,7 +170,7 @@ export const KINDS: Record<(typeof QUERY_TYPES)[number], Kind> = {
     label: 'Key figures',
     description: 'Times to detect, acknowledge and resolve, hit and suppression rates, resolution rate, cost.',
     panels: 'stat, gauge, table',
-    fields: [...FILTERS],
+    fields: [...FILTERS, 'live'],
     example: { title: 'How critical services do', query: { queryType: 'kpis', severity: ['critical', 'high'] } },
   },
   health: {

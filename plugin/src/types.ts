@@ -54,6 +54,8 @@ export interface IncidentLensQuery extends DataQuery {
   family?: string;
   variable?: string;
   timezone?: string;
+  /** What to show in place of nothing, for panels without words of their own. */
+  empty?: string;
 
   /** Ask again as soon as an incident changes. Of the front end alone. */
   live?: boolean;
@@ -76,7 +78,7 @@ export const LIST_KEYS = [
 ] as const;
 export type ListKey = (typeof LIST_KEYS)[number];
 
-export const TEXT_KEYS = ['text', 'family', 'sort', 'order', 'format', 'variable'] as const;
+export const TEXT_KEYS = ['text', 'family', 'sort', 'order', 'format', 'variable', 'empty'] as const;
 export type TextKey = (typeof TEXT_KEYS)[number];
 
 export interface IncidentLensOptions extends DataSourceJsonData {

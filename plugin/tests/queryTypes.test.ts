@@ -12,7 +12,7 @@ const python = (name: string) => readFileSync(join(backend, name), 'utf8');
 describe('changing the query type', () => {
   test('keeps the filters that both types have and drops what the new one lacks', () => {
     const before = { refId: 'A', queryType: 'incidents' as const, service: ['orders'], sort: 'count', live: true };
-    expect(changedType(before, 'kpis')).toEqual({ refId: 'A', queryType: 'kpis', service: ['orders'] });
+    expect(changedType(before, 'verification')).toEqual({ refId: 'A', queryType: 'verification', service: ['orders'] });
   });
 
   test('drops a choice that means something else there', () => {

@@ -35,6 +35,11 @@ export const TOLD: Record<FieldKey, Told> = {
   state: { label: 'State', tooltip: 'Only actions in these states.' },
   level: { label: 'Level', tooltip: "Only messages of these levels." },
   family: { label: 'Family', tooltip: 'Signatures of one family, such as db or http.', placeholder: 'any' },
+  empty: {
+    label: 'When empty',
+    tooltip: 'What logs, state timeline and node graph say while there is nothing to show; a sentence a line.',
+    placeholder: 'Grafana’s own words',
+  },
   live: { label: 'Live', tooltip: 'Ask again as soon as an incident changes, whatever the dashboard’s refresh is.' },
 };
 

@@ -29,8 +29,9 @@ from incidentlens.model.decisions import Decision, Verification
 from incidentlens.model.incidents import Incident
 from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
-from incidentlens.model.terms import ActionKind, Outcome, Status
+from incidentlens.model.terms import ActionKind, Disposition, Outcome, Status
 from incidentlens.policy import decide, due_again
+from incidentlens.publish.loki_events import FIRST
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
 from incidentlens.store.base import Transaction
@@ -43,7 +44,7 @@ from .offloop import Run, here
 from .patterns import Patterns
 from .report import TickReport
 from .situation import Situation
-from .timeline import Timeline, action_text, analysed_text, decided_text, watched_text, what_happened
+from .timeline import Timeline, action_text, analysed_text, decided_text, first_told, watched_text, what_happened
 from .watching import look
 
 _TOGETHER = MINUTE  # incidents that begin this near to each other may have one cause after all
@@ -209,12 +210,16 @@ class Handling:
         await tx.add_decision(decision)
         situation.decisions.insert(0, decision)
         if not known or _differs(known[0], decision):
-            text = decided_text(decision)
-            await self._timeline.say(tx, incident, situation.now, "decided", text, {"decision": decision.id})
+            data = {"decision": decision.id}
+            escalates = decision.disposition is Disposition.ESCALATE
+            if escalates and all(earlier.disposition is not Disposition.ESCALATE for earlier in known):
+                data[FIRST] = "escalated"
+            await self._timeline.say(tx, incident, situation.now, "decided", decided_text(decision), data)
         for action in self._actor.act(decision, incident, analysis, bundle, situation.now):
             if await tx.add_action(action) and action.kind is not ActionKind.ENRICH:
                 kind = "notified" if action.kind is ActionKind.NOTIFY else "suppressed"
-                await self._timeline.say(tx, incident, situation.now, kind, action_text(action, decision))
+                data = {FIRST: "told"} if await first_told(tx, action) else {}
+                await self._timeline.say(tx, incident, situation.now, kind, action_text(action, decision), data)
         return await self._watch(tx, incident, decision, runbook, situation)
 
     async def _look_after(self, tx: Transaction, incident: Incident, situation: Situation) -> Incident | None:
@@ -299,15 +304,20 @@ class Handling:
     async def _ended(self, tx: Transaction, incident: Incident, looked: Verification, situation: Situation) -> Incident:
         outcome = looked.outcome or Outcome.INCONCLUSIVE
         now = situation.now
-        await self._timeline.say(tx, incident, now, "verified", f"{outcome.value}: {looked.why}")
+        text = f"{outcome.value}: {looked.why}"
         if not incident.status.active:
+            await self._timeline.say(tx, incident, now, "verified", text)
             return incident
         if outcome is Outcome.RESOLVED:
             incident = incident.model_copy(
                 update={"status": Status.RESOLVED, "ended_at": max(now, incident.opened_at), "updated_at": now}
             )
             await tx.save_incident(incident)
+            others = [each for each in await tx.verifications(incident.id) if each.id != looked.id]
+            first = all(each.outcome is not Outcome.RESOLVED for each in others)
+            await self._timeline.say(tx, incident, now, "verified", text, {FIRST: "resolved"} if first else {})
             return incident
+        await self._timeline.say(tx, incident, now, "verified", text)
         # Not the end: analyse and decide anew, and watch on.
         incident = incident.model_copy(update={"status": Status.OPEN, "updated_at": now})
         await tx.save_incident(incident)

@@ -23,14 +23,16 @@ class Timeline:
 
     def __init__(self, project: Project) -> None:
         self._to_loki = project.loki_events
-        self._sequence = 0
+        self._sequence, self._latest = 0, 0
 
     async def add(self, tx: Transaction, incident: Incident, events: Iterable[IncidentEvent]) -> None:
         """Onto the timeline of `incident`."""
         for event in events:
             await tx.add_event(event)
             if self._to_loki:
-                self._sequence = (self._sequence + 1) % 1000
+                # Of one moment: in Loki the later is the later by a nanosecond.
+                self._sequence = self._sequence + 1 if event.at == self._latest else 0
+                self._latest = event.at
                 payload = event_payload(event, incident, self._sequence)
                 await tx.enqueue("loki", event_key(event), payload, event.at)
 
@@ -88,3 +90,14 @@ def action_text(action: Action, decision: Decision) -> str:
 
 def watched_text(verification: Verification) -> str:
     return f"until quiet for {verification.quiet_ns / MINUTE:.3g} min: {verification.query}"
+
+
+async def first_told(tx: Transaction, action: Action) -> bool:
+    """Whether this is the first notification of its incident that goes out, by itself or in a digest."""
+
+    def goes_out(one: Action) -> bool:
+        return one.kind is ActionKind.NOTIFY and one.state in ("done", "digest")
+
+    if not goes_out(action):
+        return False
+    return not any(goes_out(one) and one.key != action.key for one in await tx.actions(action.incident_id))

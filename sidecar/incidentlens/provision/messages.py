@@ -41,8 +41,12 @@ def templates(incident_dashboard: bool) -> str:
 {{{{ define "incidentlens.name" }}}}\
 {{{{ with .Labels.title }}}}{{{{ . }}}}{{{{ else }}}}{{{{ .Labels.alertname }}}}{{{{ end }}}}{{{{ end }}}}
 {{{{ define "incidentlens.state" }}}}\
-{{{{ if eq .Status "resolved" }}}}Resolved{{{{ else }}}}\
+{{{{ if eq .Status "resolved" }}}}{{{{ with .Annotations.raised_to }}}}Raised to {{{{ . }}}}{{{{ else }}}}Resolved\
+{{{{ end }}}}{{{{ else }}}}\
 {{{{ with .Labels.disposition }}}}{{{{ . }}}}{{{{ else }}}}Firing{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}
+{{{{ define "incidentlens.end" }}}}\
+{{{{ with .Annotations.raised_to }}}}It goes on, raised to {{{{ . }}}}: those who are told of that have it now.\
+{{{{ else }}}}Over: quiet and verified, or closed by a person.{{{{ end }}}}{{{{ end }}}}
 {{{{ define "incidentlens.discord.name" }}}}\
 {{{{ with .Labels.title }}}}{{{{ template "incidentlens.escape" . }}}}{{{{ else }}}}{{{{ .Labels.alertname }}}}\
 {{{{ end }}}}{{{{ end }}}}
@@ -57,7 +61,7 @@ def templates(incident_dashboard: bool) -> str:
 {{{{ end }}}}{{{{ end }}}}{{{{ if gt (len .Alerts) {_SHOWN} }}}}and more: see Grafana's list of alerts{{{{ end }}}}\
 {{{{ else }}}}{{{{ range .Alerts }}}}\
 {{{{ if .Labels.incident_id }}}}\
-{{{{ if eq .Status "resolved" }}}}Over: quiet and verified, closed by a person, or taken to other people.
+{{{{ if eq .Status "resolved" }}}}{{{{ template "incidentlens.end" . }}}}
 {{{{ else }}}}\
 **{{{{ .Labels.severity }}}}**, project {{{{ template "incidentlens.escape" .Labels.project }}}}\
 {{{{ with .Labels.runbook }}}}, runbook {{{{ template "incidentlens.escape" . }}}}{{{{ end }}}}
@@ -72,7 +76,7 @@ def templates(incident_dashboard: bool) -> str:
 {{{{ define "incidentlens.email.message" }}}}\
 {{{{ range .Alerts }}}}{{{{ template "incidentlens.state" . }}}}: {{{{ template "incidentlens.name" . }}}}
 {{{{ if .Labels.incident_id }}}}\
-{{{{ if eq .Status "resolved" }}}}Over: quiet and verified, closed by a person, or taken to other people.\
+{{{{ if eq .Status "resolved" }}}}{{{{ template "incidentlens.end" . }}}}\
 {{{{ else }}}}Severity {{{{ .Labels.severity }}}}, project {{{{ .Labels.project }}}}\
 {{{{ with .Labels.runbook }}}}, runbook {{{{ . }}}}{{{{ end }}}}
 {{{{ .Labels.summary }}}}{{{{ end }}}}

@@ -21,6 +21,11 @@ MARK = ("source", "incidentlens")  # label of every alert of ours
 RULES = (RULE, "incidentlens-rule-escalate", "incidentlens-rule-oncall", "incidentlens-rule-dev")
 CONTACTS = ("incidentlens-escalate", "incidentlens-oncall", "incidentlens-dev")
 
+# Without `$`, which files would take for a variable of the environment. The alert of an error has no incident.
+RAISED = (
+    '{{ if index .Labels "incident_id" }}{{ if eq .Values.A.Value 0.0 }}NEEDS_ONCALL'
+    "{{ else if lt .Values.A.Value 0.0 }}ESCALATE{{ end }}{{ end }}"
+)
 _GROUP_BY = ["grafana_folder", "alertname", "incident_id"]  # one message an incident
 _TIMING = {"group_wait": "1s", "group_interval": "30s", "repeat_interval": "4h"}
 
@@ -80,7 +85,8 @@ def _rules(options: Options, contacts: Sequence[Contact]) -> list[dict[str, Any]
 
 
 def _rule(options: Options, uid: str, title: str, contact: Contact | None) -> dict[str, Any]:
-    """One alert instance a row of `open_alerts`: its strings are the labels, its 1 is over the threshold.
+    """One alert instance a row of `open_alerts`: its strings are the labels, its 1 is over the threshold. A value below
+    says that the incident goes on and who has it now (`RAISED`), which the message tells instead of an end.
 
     No rows is well. While IncidentLens does not answer, Grafana 11 and newer keep what was firing; before that the
     error is an alert of its own, which goes to whoever is on call.
@@ -116,6 +122,7 @@ def _rule(options: Options, uid: str, title: str, contact: Contact | None) -> di
         "labels": dict([MARK]),
         "annotations": {
             "summary": "{{ $labels.title }}",
+            "raised_to": RAISED,
             "incident_url": f"{options.public_url.rstrip('/')}/incidents/{{{{ $labels.incident_id }}}}",
         },
         "data": [

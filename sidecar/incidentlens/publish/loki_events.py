@@ -19,6 +19,9 @@ from incidentlens.model.decisions import IncidentEvent
 from incidentlens.model.incidents import Incident
 
 JOB = "incidentlens"
+# In an event's data and its metadata: what it was for the first time in its incident's life (`escalated`, `told`,
+# `resolved`). So Loki counts incidents by counting lines, and needs no series for each of them.
+FIRST = "first"
 
 
 def event_key(event: IncidentEvent) -> str:
@@ -48,6 +51,8 @@ def event_payload(event: IncidentEvent, incident: Incident, sequence: int) -> di
         "disposition": incident.disposition.value,
         "status": incident.status.value,
     }
+    if first := event.data.get(FIRST):
+        metadata[FIRST] = str(first)
     return {
         "stream": {"job": JOB, "project": incident.project, "kind": event.kind, "service_name": JOB},
         "ts": event.at + sequence,

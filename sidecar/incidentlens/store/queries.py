@@ -121,8 +121,9 @@ class SignatureRow(Value):
     last_seen: int
     count: int
     recent: int  # in the hour before now
-    expected: float  # an hour's mean over the 24 hours before that
+    expected: float  # an hour's mean over the 24 hours before that, or over what there is of them; see `pg.growth`
     spark: tuple[int, ...]  # counts of the last 24 full or begun hours, oldest first
+    growth: float | None = None  # how far it exceeds what is usual, where a list is sorted by that
 
 
 class ServiceCount(Value):

@@ -17,6 +17,7 @@ from incidentlens import logql
 from incidentlens.grafana.frames import Frame
 from incidentlens.grafana.queries import QUERY_TYPES
 from incidentlens.grafana.queries import look as data_look
+from incidentlens.grafana.queries.instead import sentences
 from incidentlens.provision.options import load_dashboards, own_dashboards
 from incidentlens.provision.resources import DATA_SOURCE, DATA_SOURCE_TYPE, INCIDENT_DASHBOARD
 from incidentlens.store.postgres import PostgresStore
@@ -105,6 +106,24 @@ async def test_no_panel_fails_over_an_empty_store(name: str, postgres_store: Pos
         assert frames, panel["title"]
 
 
+async def test_panels_without_words_of_their_own_are_answered_with_what_to_do(postgres_store: PostgresStore) -> None:
+    """In 9.4 they would say "No data" or "No graphable fields", whatever the panel is told to say."""
+    found: list[str] = []
+    for name in PLUGIN:
+        for panel, target in targets(name):
+            if panel["type"] not in ("logs", "state-timeline", "nodeGraph"):
+                continue
+            found.append(panel["type"])
+            body = filled_in({key: value for key, value in target.items() if key != "live"})
+            for chosen in ([], ["gone"]) if "incidentId" in body else (None,):
+                frames = await ask(postgres_store, body if chosen is None else {**body, "incidentId": chosen})
+                said = {str(value) for frame in frames for field in frame.fields for value in field.values}
+                assert set(sentences(target["empty"])) <= said, panel["title"]
+            (nothing, *_) = await ask(postgres_store, {**body, "empty": ""})
+            assert not len(nothing), panel["title"]
+    assert set(found) == {"logs", "state-timeline", "nodeGraph"}
+
+
 @pytest.mark.parametrize("name", PLUGIN)
 async def test_variables_and_annotation_queries_are_answered(name: str, postgres_store: PostgresStore) -> None:
     await fill(postgres_store)
@@ -122,6 +141,29 @@ def test_every_key_of_a_query_is_one_that_the_data_source_reads() -> None:
     for name in PLUGIN:
         for panel, target in targets(name):
             assert set(target) <= known, (name, panel["title"])
+
+
+def test_all_of_a_variable_is_no_condition() -> None:
+    """Grafana would fill in every name that it knows: what has none would be left out, and 500 at most are taken."""
+    for name, board in BOARDS.items():
+        for variable in board["templating"]["list"]:
+            if variable.get("includeAll"):
+                assert variable["allValue"] in ("*", ".+"), (name, variable["name"])
+
+
+def test_a_count_of_failures_has_an_axis_of_a_few_where_there_are_none() -> None:
+    """Over zeros alone Grafana draws one to 100, which looks like a percentage."""
+    (panel,) = [panel for panel in panels("health") if panel["title"] == "Failed looks"]
+    defaults = panel["fieldConfig"]["defaults"]
+    assert (defaults["min"], defaults["custom"]["axisSoftMax"], defaults["decimals"]) == (0, 5, 0)
+
+
+def test_what_counts_or_lists_incidents_on_the_overview_follows_every_change() -> None:
+    """A list that is ahead of the figures above it would contradict them for up to half a minute."""
+    of_incidents = {"kpis", "incident_series", "timeline", "incidents"}
+    asked = [(panel["title"], target) for panel, target in targets("overview") if target["queryType"] in of_incidents]
+    assert {target["queryType"] for _, target in asked} == of_incidents
+    assert [title for title, target in asked if not target.get("live")] == []
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -159,15 +201,20 @@ def test_each_asks_the_provisioned_data_source_unless_another_is_chosen() -> Non
         variable = board["templating"]["list"][0]
         wanted = ("loki", "loki") if name == "overview-without-plugin" else (DATA_SOURCE_TYPE, DATA_SOURCE)
         assert (variable["type"], variable["query"], variable["current"]["value"]) == ("datasource", *wanted)
+        ids = {panel["id"] for panel in panels(name)}
         for panel, target in targets(name):
-            assert target["datasource"] == {"type": wanted[0], "uid": f"${{{variable['name']}}}"}
             assert panel["datasource"] == target["datasource"]
+            if target["datasource"]["uid"] == "-- Dashboard --":  # what another panel was answered
+                assert target["panelId"] in ids - {panel["id"]}
+                continue
+            assert target["datasource"] == {"type": wanted[0], "uid": f"${{{variable['name']}}}"}
     assert BOARDS["incident"]["uid"] == INCIDENT_DASHBOARD
 
 
 def test_terms_have_one_colour_wherever_a_dashboard_gives_one() -> None:
     """The data source colours its own columns; what comes from Loki is coloured by the dashboard, the same."""
-    colours = {str(term): colour for terms in data_look.COLOURS.values() for term, colour in terms.items()}
+    vocabularies = [*data_look.COLOURS.values(), data_look.KINDS]
+    colours = {str(term): colour for terms in vocabularies for term, colour in terms.items()}
     seen = set()
     for name in BOARDS:
         for panel in panels(name):
@@ -185,6 +232,8 @@ def test_terms_have_one_colour_wherever_a_dashboard_gives_one() -> None:
 
 def test_queries_for_loki_are_logql() -> None:
     for panel, target in targets("overview-without-plugin"):
+        if "expr" not in target:
+            continue
         expression = target["expr"].replace("$__range", "1h").replace("$__interval", "1m").replace("$project", "shop")
         assert logql.parse(expression), panel["title"]
 

@@ -11,12 +11,12 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from builders import make_investigation
+from builders import T0, make_action, make_decision, make_investigation
 from grafana_samples import EXAMPLES, HOSTILE, SINCE, UNTIL, ask, context_of, fill, sample_frames
 from incidentlens.grafana.frames import Frame, to_arrow, to_rows
 from incidentlens.grafana.queries import QUERY_TYPES, QueryError, answer, read_query
 from incidentlens.model.clock import DAY, MINUTE, SECOND
-from incidentlens.model.terms import Status
+from incidentlens.model.terms import Disposition, Status
 from incidentlens.store.postgres import PostgresStore
 from incidents_in_store import POOL, put
 
@@ -115,6 +115,38 @@ async def test_the_alert_frame_is_labels_and_the_value_one_and_nothing_once_it_i
             await tx.save_incident(found.model_copy(update={"status": Status.CLOSED, "ended_at": UNTIL}))
     (frame,) = await ask(filled, {"queryType": "open_alerts"})
     assert not frame.fields
+
+
+async def test_an_alert_whose_incident_was_raised_stays_and_says_who_has_it_now(filled: PostgresStore) -> None:
+    """Grafana would tell its people that it is over, were the row to go."""
+
+    async def rise(number: int, disposition: Disposition) -> None:
+        decision, at = f"d-risen-{number}", T0 + (5 + number) * MINUTE
+        labels = {"incident_id": "i1", "project": "shop", "disposition": disposition.value, "title": "it grew"}
+        async with filled.transaction("shop") as tx:
+            found = await tx.incident("i1")
+            assert found is not None
+            await tx.save_incident(found.model_copy(update={"disposition": disposition}))
+            await tx.add_decision(make_decision(decision, "i1", at=at, disposition=disposition))
+            payload = {"labels": labels}
+            await tx.add_action(make_action(decision, "i1", decision_id=decision, at=at, payload=payload))
+
+    async def values(**asked: Any) -> dict[str, float]:
+        (frame,) = await ask(filled, {"queryType": "open_alerts", **asked})
+        if not frame.fields:
+            return {}
+        found = zip(frame.column("incident_id"), frame.column("disposition"), frame.column("value"), strict=True)
+        return {disposition: value for incident, disposition, value in found if incident == "i1"}
+
+    assert await values() == {"NEEDS_ONCALL": 1.0}
+    await rise(1, Disposition.ESCALATE)
+    assert await values() == {"ESCALATE": 1.0, "NEEDS_ONCALL": -1.0}
+    assert await values(disposition=["NEEDS_ONCALL"]) == {"NEEDS_ONCALL": -1.0}
+    async with filled.transaction("shop") as tx:
+        found = await tx.incident("i1")
+        assert found is not None
+        await tx.save_incident(found.model_copy(update={"status": Status.RESOLVED, "ended_at": UNTIL}))
+    assert await values() == {}
 
 
 async def test_hostile_text_stays_text_and_is_escaped_where_grafana_reads_html(filled: PostgresStore) -> None:

@@ -159,6 +159,10 @@ async def test_a_recurrence_within_the_cooldown_re_opens_and_one_after_it_is_ano
     (again,) = await running.incidents()
     assert (again.id, again.reopened, again.count) == (first.id, 1, 120)
     assert [event.kind for event in await events(running, again)].count("reopened") == 1
+    # Of what happened twice, the first time is marked: Loki counts incidents by it.
+    marked = [(event.kind, event.data["first"]) for event in await events(running, again) if "first" in event.data]
+    assert [event.kind for event in await events(running, again)].count("verified") == 2
+    assert marked == [("notified", "told"), ("verified", "resolved")]
     await running.run(7400 - 2100, every=60)
     await running.run(600, every=30)
     later, again = await running.incidents()

@@ -277,6 +277,48 @@ async def test_signatures_are_listed_by_count_by_age_and_by_growth(postgres_stor
     assert steady.expected == pytest.approx(30)
 
 
+@pytest.mark.parametrize("known", [20 * MINUTE, 100 * MINUTE, 9 * HOUR, 40 * HOUR])
+@pytest.mark.parametrize("past_the_hour", [0, 5, 55])
+async def test_what_comes_as_often_as_ever_does_not_grow_however_short_a_project_is_known(
+    postgres_store: PostgresStore, known: int, past_the_hour: int
+) -> None:
+    now = T0 - T0 % HOUR + past_the_hour * MINUTE
+    begun = (now - known) // MINUTE
+
+    def counts(signature: str, since: int, a_minute: int) -> list[SignatureCount]:
+        return [
+            SignatureCount(service="db", signature=signature, level=Level.INFO, bucket=minute * MINUTE, count=a_minute)
+            for minute in range(since, now // MINUTE)
+        ]
+
+    async with postgres_store.transaction(PROJECT) as tx:
+        await tx.save_templates([make_template("steady#1", first_seen=begun * MINUTE)])
+        await tx.save_templates([make_template("fails#2", first_seen=now - 4 * MINUTE)])
+        await tx.add_counts(counts("steady#1", begun, 30))
+        await tx.add_counts(counts("fails#2", now // MINUTE - 4, 10))
+
+    growing = (await postgres_store.queries.list_signatures(PROJECT, now=now, sort=SignatureSort.GROWING)).items
+    assert [row.signature for row in growing] == ["fails#2"]
+    assert (growing[0].recent, growing[0].expected) == (40, 0)
+    rows = (await postgres_store.queries.list_signatures(PROJECT, now=now)).items
+    steady = next(row for row in rows if row.signature == "steady#1")
+    assert steady.recent == min(known, HOUR) // MINUTE * 30
+    assert steady.expected == pytest.approx(steady.recent, rel=0.02)
+
+
+async def test_in_the_first_minute_nothing_grows(postgres_store: PostgresStore) -> None:
+    now = T0 - T0 % MINUTE + 30 * SECOND
+    bucket = now - now % MINUTE
+    async with postgres_store.transaction(PROJECT) as tx:
+        await tx.save_templates([make_template("first#1", first_seen=now - 20 * SECOND)])
+        await tx.add_counts(
+            [SignatureCount(service="db", signature="first#1", level=Level.INFO, bucket=bucket, count=9)]
+        )
+    assert (await postgres_store.queries.list_signatures(PROJECT, now=now, sort=SignatureSort.GROWING)).items == ()
+    (row,) = (await postgres_store.queries.list_signatures(PROJECT, now=now)).items
+    assert (row.recent, row.expected) == (9, 9)
+
+
 async def test_the_detail_of_a_signature_counts_its_aliases_too(postgres_store: PostgresStore) -> None:
     old, alias = make_template("old#1"), make_template("young#2", alias_of="old#1")
     async with postgres_store.transaction(PROJECT) as tx:

@@ -10,9 +10,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from incidentlens.grafana.queries.open_alerts import RAISED
+from incidentlens.model.terms import Disposition
 from incidentlens.provision import Options, OptionsError, Routing, removal_files, write
 from incidentlens.provision.messages import templates
 from incidentlens.provision.options import load_dashboards, version_of
+from incidentlens.provision.resources import RAISED as IN_WORDS
 
 REFERENCES = Options(escalate="$DISCORD_ESCALATE_URL", dev="$DISCORD_DEV_URL", oncall="$ONCALL_EMAIL", token="$TOKEN")
 
@@ -23,6 +26,12 @@ REFERENCES = Options(escalate="$DISCORD_ESCALATE_URL", dev="$DISCORD_DEV_URL", o
 def test_an_address_that_could_break_a_message_is_refused(url: str) -> None:
     with pytest.raises(OptionsError, match="--public-url takes an address"):
         Options(public_url=url)
+
+
+def test_an_alert_below_the_threshold_names_who_has_it_now_as_the_data_source_means_it() -> None:
+    """Values of `open_alerts` and the rule's words for them."""
+    assert RAISED == {Disposition.NEEDS_ONCALL: 0.0, Disposition.ESCALATE: -1.0}
+    assert "eq .Values.A.Value 0.0 }}NEEDS_ONCALL{{ else if lt .Values.A.Value 0.0 }}ESCALATE{{ end }}" in IN_WORDS
 
 
 def test_an_address_that_is_too_long_for_every_message_is_refused() -> None:

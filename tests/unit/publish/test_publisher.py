@@ -13,6 +13,7 @@ from builders import make_event, make_incident
 from fake_loki import FakeLoki
 from incidentlens.config.loader import Loaded
 from incidentlens.model.clock import MINUTE, SECOND, ManualClock
+from incidentlens.model.terms import Status
 from incidentlens.publish.loki_events import event_payload
 from incidentlens.publish.publisher import Publisher, pause
 from incidentlens.store.base import StoreError
@@ -173,6 +174,14 @@ async def test_secrets_in_log_text_are_masked_before_an_event_leaves():
     payload = event_payload(make_event(text="Authorization: Bearer abcdefghijklmnop1234"), incident, 0)
     assert "hunter2hunter2" not in payload["line"]
     assert "abcdefghijklmnop1234" not in payload["line"]
+
+
+def test_an_event_says_in_its_metadata_what_it_was_for_the_first_time_and_how_its_incident_stands_then():
+    event = make_event("verified", data={"first": "resolved", "else": "nothing"})
+    metadata = event_payload(event, make_incident(status=Status.RESOLVED), 0)["metadata"]
+    assert (metadata["first"], metadata["status"]) == ("resolved", "resolved")
+    assert "else" not in metadata
+    assert "first" not in event_payload(make_event("verified"), make_incident(), 0)["metadata"]
 
 
 def test_the_pauses_double_with_jitter_and_have_an_end():

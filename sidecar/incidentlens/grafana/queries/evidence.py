@@ -8,7 +8,7 @@ from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.clock import MINUTE, SECOND
 from incidentlens.store.pg.panels_lists import FoundEvidence
 
-from . import look
+from . import instead, look
 from .context import QueryContext
 from .links import explore, line_query, stream_query
 from .query import PanelQuery, one_of
@@ -24,7 +24,8 @@ _LEVELS = {"fatal": "critical", "error": "error", "warn": "warning", "info": "in
 async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
     """Evidence of the incidents that `incidentId` names, in order of time, with links to the lines in Loki."""
     if not query.incident_id:
-        return [Frame("evidence", (), look.LOGS).with_notice("choose an incident to see its evidence")]
+        nothing = Frame("evidence", instead.lines(query.empty, query.until), look.LOGS)
+        return [nothing.with_notice("choose an incident to see its evidence")]
     kinds = [one_of(kind, KINDS, "kind") for kind in query.kind]
     limit = query.rows(DEFAULT_ROWS)
     asked = query.incident_id[:MAX_INCIDENTS]
@@ -42,6 +43,8 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         f"{cut:,} characters of long lines are left out; the link to Loki shows them whole" if cut else None,
         f"only {MAX_INCIDENTS} incidents are shown at once" if len(query.incident_id) > MAX_INCIDENTS else None,
     ]
+    if not shown and query.empty:
+        return look.noticed([Frame("evidence", instead.lines(query.empty, query.until), look.LOGS)], notes)
     return look.noticed([Frame("evidence", _columns(shown, context), look.LOGS)], notes)
 
 

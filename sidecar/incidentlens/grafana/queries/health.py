@@ -51,7 +51,7 @@ async def _now(query: PanelQuery, context: QueryContext) -> Frame:
     floats: tuple[tuple[str, str, float | None, dict[str, object]], ...] = (
         ("behind", "Behind Loki", _seconds(None if oldest is None else context.now - oldest), _TIME),
         ("read", "Last look at Loki", _seconds(None if last is None else context.now - last), _TIME),
-        ("tick", "Time of a look", runs[-1].seconds if runs else None, {"unit": "s", "decimals": 2, "min": 0}),
+        ("tick", "Time of a look", runs[-1].seconds if runs else None, {"unit": "s", "min": 0}),
         (
             "records",
             "Records a second",

@@ -8,13 +8,12 @@ from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.model.clock import SECOND
 from incidentlens.store.queries import IncidentDetail
 
-from . import look
+from . import instead, look
 from .context import QueryContext
 from .query import PanelQuery, one_of
 
 FORMATS = ("summary", "story", "steps", "reasons", "findings")
 MAX_ROWS = 200
-MILLISECOND = SECOND // 1_000
 _TEXT = 2_000
 _SENTENCES = ("story", "steps")
 _LEVEL = {"cause": "error", "summary": "info", "runbook": "info", "held back": "warning"}  # colours of the logs panel
@@ -26,8 +25,9 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
     a logs panel, `reasons` (one row a step of each decision, the latest decision first) or `findings` (each with the
     evidence it cites)."""
     wanted = one_of(query.format or "summary", FORMATS, "format")
-    meta = look.LOGS if wanted in _SENTENCES else look.TABLE
-    nothing = Frame("incident", (), meta)
+    sentences = wanted in _SENTENCES
+    meta = look.LOGS if sentences else look.TABLE
+    nothing = Frame("incident", instead.lines(query.empty, context.now) if sentences else (), meta)
     if not query.incident_id:
         return [nothing.with_notice("choose an incident")]
     detail = await context.queries.incident_detail(context.project, query.incident_id[0])
@@ -41,7 +41,8 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         "findings": lambda: _findings(detail),
     }[wanted]()
     note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
-    return look.noticed([Frame("incident", fields, meta)], [note])
+    empty = sentences and not fields[0].values
+    return look.noticed([nothing if empty and query.empty else Frame("incident", fields, meta)], [note])
 
 
 def _summary(detail: IncidentDetail, context: QueryContext) -> list[Field]:
@@ -161,7 +162,7 @@ def _lines(at: int, said: list[Said]) -> list[Field]:
     ]  # fmt: skip
     levels = [_LEVEL.get(one.kind, "unknown") for one in shown]
     return [
-        Field("timestamp", FieldType.TIME, [at - place * MILLISECOND for place in range(len(shown))]),
+        Field("timestamp", FieldType.TIME, [at - place * instead.MILLISECOND for place in range(len(shown))]),
         Field("body", FieldType.STRING, [_cut(" ".join(one.text.split())) for one in shown], nullable=False),
         Field("severity", FieldType.STRING, levels),
         Field("id", FieldType.STRING, [str(place) for place in range(len(shown))]),

@@ -43,7 +43,19 @@ LEVEL = {
     Level.TRACE: "#8a94a3",
     Level.UNKNOWN: "#8a94a3",
 }
-ROLE = {"cause": "red", "link": "orange", "symptom": "light-blue", "other": "#8a94a3"}
+NOTHING = "#8a94a3"
+# An event's kind, on an incident's timeline; others have no colour.
+KINDS = {
+    "opened": "red",
+    "reopened": "red",
+    "problem_joined": "orange",
+    "analysed": "blue",
+    "decided": "purple",
+    "verified": "green",
+    "closed": "dark-green",
+    "feedback": "yellow",
+}
+ROLE = {"cause": "red", "link": "orange", "symptom": "light-blue", "other": NOTHING}
 COLOURS: dict[str, Mapping[Any, str]] = {
     "severity": SEVERITY,
     "disposition": DISPOSITION,

@@ -124,6 +124,7 @@ class PanelQuery(BaseModel):
     level: Terms = ()  # of signature
     family: Word = ""  # of signature
     variable: Word = ""
+    empty: Word = ""  # what to show in place of nothing, where a panel has no words of its own
 
     @field_validator("timezone")
     @classmethod

@@ -8,7 +8,7 @@ from incidentlens.grafana.frames import Field, FieldType, Frame, table
 from incidentlens.model.incidents import ChainStep, Incident, Problem
 from incidentlens.model.times import duration, utc
 
-from . import look
+from . import instead, look
 from .context import QueryContext
 from .query import PanelQuery
 
@@ -21,10 +21,10 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
     """Two frames, nodes and edges, also where they are empty. An arc is the share of a service's problems that have
     that role; an edge tells how much later it began and why it is thought to follow."""
     if not query.incident_id:
-        return look.noticed(_frames([], []), ["choose an incident to see where it came from"])
+        return look.noticed(_frames(_nothing(query), []), ["choose an incident to see where it came from"])
     detail = await context.queries.incident_detail(context.project, query.incident_id[0])
     if detail is None:
-        return look.noticed(_frames([], []), ["there is no such incident"])
+        return look.noticed(_frames(_nothing(query), []), ["there is no such incident"])
     incident = detail.incident
     cause = incident.root_cause
     steps = {(step.service, step.signature): step for step in (cause.chain if cause is not None else ())}
@@ -44,10 +44,21 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         cause.summary if cause is not None and cause.undetermined else None,
         "only one incident is shown at once" if len(query.incident_id) > 1 else None,
     ]
-    return look.noticed(_frames(*_graph(incident, shown, steps)), notes)
+    nodes, edges = _graph(incident, shown, steps)
+    return look.noticed(_frames(nodes or _nothing(query), edges), notes)
 
 
 Row = dict[str, Any]
+
+
+def _nothing(query: PanelQuery) -> list[Row]:
+    """One node that says what the query wishes to be said in place of nothing: its first two sentences are read at it,
+    the rest in its menu."""
+    said = instead.sentences(query.empty)
+    if not said:
+        return []
+    shown = {"title": said[0], "subtitle": said[1] if said[1:] else "", "mainstat": "–", "secondarystat": ""}
+    return [{"id": "nothing", **shown, **_arcs(["other"]), "detail__why": query.empty}]
 
 
 def _graph(

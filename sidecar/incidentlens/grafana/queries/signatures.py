@@ -48,7 +48,6 @@ async def _rows(
     levels = read_terms(Level, query.level, "level") or (None,)
     found: dict[str, SignatureRow] = {}
     beyond = False
-    # Growth ranks by a figure that rows do not have: of several lists the order within each is kept.
     for service in query.service[:MAX_SERVICES] or (None,):
         for level in levels:
             page = await context.queries.list_signatures(
@@ -65,7 +64,7 @@ async def _rows(
     elif sort is SignatureSort.TOP:
         rows.sort(key=lambda row: (row.count, row.signature), reverse=True)
     else:
-        rows.sort(key=lambda row: (row.recent - row.expected) / (row.expected + 1) ** 0.5, reverse=True)
+        rows.sort(key=lambda row: row.growth or 0.0, reverse=True)
     return rows[:limit], beyond or len(rows) > limit
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from incidentlens.grafana.frames import Field, FieldType, Frame
 from incidentlens.store.queries import IncidentDetail
 
-from . import look
+from . import instead, look
 from .context import QueryContext
 from .filters import filter_of
 from .query import PanelQuery, one_of
@@ -23,16 +23,6 @@ FORMATS = ("states", "events")
 # An event's kind: the status from then on.
 _STATUS = {"opened": "open", "verifying": "verifying", "reopened": "open", "suppressed": "suppressed"}
 _ENDED = {"closed": "closed", "ignored": "ignored"}
-_KINDS = {
-    "opened": "red",
-    "reopened": "red",
-    "problem_joined": "orange",
-    "analysed": "blue",
-    "decided": "purple",
-    "verified": "green",
-    "closed": "dark-green",
-    "feedback": "yellow",
-}
 _FAILING = {"failing": "red"}
 
 States = list[tuple[int, str | None]]
@@ -47,7 +37,7 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
         return await _incidents(query, context)
     detail = await context.queries.incident_detail(context.project, query.incident_id[0])
     if detail is None:
-        return [_frame([]).with_notice("there is no such incident")]
+        return [_frame(_nothing(query)).with_notice("there is no such incident")]
     note = "only one incident is shown at once" if len(query.incident_id) > 1 else None
     frames = [_events(detail, query)] if wanted == "events" else _states(detail, context.now)
     return look.noticed(frames, [note])
@@ -65,9 +55,8 @@ async def _incidents(query: PanelQuery, context: QueryContext) -> list[Frame]:
         states: States = [(row.onset, row.severity.value), (max(end, row.onset + 1), None)]
         links = look.incident_links(context, row.id)
         shown.append(Row(row.id, _short(row.title, _LABEL), states, look.coloured(look.SEVERITY, links=links)))
-    return look.noticed(
-        [_frame(shown)], [*look.cut_notes(query), look.more(limit, "incidents") if len(rows) > limit else None]
-    )
+    more = look.more(limit, "incidents") if len(rows) > limit else None
+    return look.noticed([_frame(shown or _nothing(query))], [*look.cut_notes(query), more])
 
 
 def _states(detail: IncidentDetail, now: int) -> list[Frame]:
@@ -116,6 +105,14 @@ class Row(NamedTuple):
     config: dict[str, object]
 
 
+def _nothing(query: PanelQuery) -> list[Row]:
+    """Bars over the whole time that say what the query wishes to be said in place of nothing, a sentence each."""
+    return [
+        Row(f"nothing{place}", " ", [(query.since, said), (query.until, None)], look.fixed(look.NOTHING))
+        for place, said in enumerate(instead.sentences(query.empty))
+    ]
+
+
 def _short(text: str, length: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
@@ -140,7 +137,9 @@ def _events(detail: IncidentDetail, query: PanelQuery) -> Frame:
     events = detail.events[-limit:]
     fields = [
         Field("time", FieldType.TIME, [event.at for event in events], {"displayName": "When"}),
-        Field("kind", FieldType.STRING, [event.kind for event in events], look.coloured(_KINDS, displayName="What")),
+        Field(
+            "kind", FieldType.STRING, [event.kind for event in events], look.coloured(look.KINDS, displayName="What")
+        ),
         Field("text", FieldType.STRING, [event.text for event in events], {"displayName": "Said"}),
         Field("by", FieldType.STRING, [event.by for event in events], {"displayName": "By"}),
     ]

@@ -58,6 +58,18 @@ class PanelFilter(Value):
     text: str | None = None
     nothing: bool = False
 
+    @property
+    def ruled_out(self) -> PanelFilter | None:
+        """What does not fulfil it, where it does nothing but rule out one kind of names: all but those are counted
+        faster by counting those. None where it does anything else."""
+        for rules_out, others in (
+            (PanelFilter(not_services=self.not_services), PanelFilter(services=(self.not_services,))),
+            (PanelFilter(not_signatures=self.not_signatures), PanelFilter(signatures=(self.not_signatures,))),
+        ):
+            if self == rules_out != PanelFilter():
+                return others
+        return None
+
 
 class SeriesCount(Value):
     """Incidents of one kind: `slots` are positions in the list of buckets, `counts` what they hold."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-
-from psycopg.rows import DictRow
+from dataclasses import dataclass, fields
+from typing import Any
 
 from incidentlens.model.base import Value
 from incidentlens.model.clock import DAY, HOUR
@@ -66,10 +66,15 @@ class ReadFigures(Reader):
         if conditions is None:
             conditions = Where("false")
         filtered = len(conditions.conditions) > 1
+        others = None
         if until - since > EXACT:
             since, until = since - since % HOUR, until + -until % HOUR
+            others = conditions_of(project, where.ruled_out) if where.ruled_out is not None else None
         async with self._read() as session:
-            if filtered or until - since <= EXACT:
+            if others is not None:
+                every = await _tallied(session, project, since, until)
+                counted = every.without(await _counted(session, others, since, until))
+            elif filtered or until - since <= EXACT:
                 counted = await _counted(session, conditions, since, until)
             else:
                 counted = await _tallied(session, project, since, until)
@@ -107,7 +112,7 @@ class ReadFigures(Reader):
                 (project, since, until, *(conditions.params if filtered else ())),
                 plan=False,
             )
-        return Figures(**counted, **(live or {}), **(looked or {}), **(held or {}), **(spent or {}))
+        return Figures(**counted.figures(), **(live or {}), **(looked or {}), **(held or {}), **(spent or {}))
 
     async def panel_outcomes(
         self, project: str, where: PanelFilter, *, starts: Sequence[int], until: int
@@ -117,7 +122,10 @@ class ReadFigures(Reader):
         if conditions is None:
             return []
         of_incident, params = "", []
-        if len(conditions.conditions) > 1:
+        if where.ruled_out is not None and (others := conditions_of(project, where.ruled_out)) is not None:
+            of_incident = f"AND incident_id NOT IN (SELECT id FROM incidents WHERE {others}) "
+            params = others.params
+        elif len(conditions.conditions) > 1:
             of_incident = f"AND incident_id IN (SELECT id FROM incidents WHERE {conditions}) "
             params = conditions.params
         async with self._read() as session:
@@ -161,22 +169,50 @@ class ReadFigures(Reader):
         return [RunbookEnds(**row) for row in rows]
 
 
-async def _counted(session: Session, conditions: Where, since: int, until: int) -> DictRow:
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Incidents counted; `detect` and `resolve` are sums of lengths of time in ns, the latter of `over` incidents."""
+
+    opened: int
+    matched: int
+    verified: int
+    resolved: int
+    told: int
+    held: int
+    detect: float
+    over: int
+    resolve: float
+
+    def without(self, others: Sums) -> Sums:
+        """What is left of these without those, which are some of them."""
+        return Sums(**{one.name: getattr(self, one.name) - getattr(others, one.name) for one in fields(self)})
+
+    def figures(self) -> dict[str, Any]:
+        """As `Figures` has them."""
+        return {
+            **{name: getattr(self, name) for name in ("opened", "matched", "verified", "resolved", "told", "held")},
+            "detect_mean": self.detect / self.opened if self.opened else None,
+            "resolve_mean": self.resolve / self.over if self.over else None,
+        }
+
+
+async def _counted(session: Session, conditions: Where, since: int, until: int) -> Sums:
     """From the incidents themselves."""
     row = await session.row(
         "SELECT count(*) AS opened, count(runbook) AS matched, count(outcome) AS verified, "
         "count(*) FILTER (WHERE outcome = 'resolved') AS resolved, count(*) FILTER (WHERE told) AS told, "
-        "count(suppression_reason) AS held, avg(opened_at - onset)::float8 AS detect_mean, "
-        "(avg(ended_at - opened_at) FILTER (WHERE status IN ('resolved', 'closed')))::float8 AS resolve_mean "
+        "count(suppression_reason) AS held, coalesce(sum(opened_at - onset), 0)::float8 AS detect, "
+        "count(*) FILTER (WHERE status IN ('resolved', 'closed')) AS over, "
+        "coalesce(sum(ended_at - opened_at) FILTER (WHERE status IN ('resolved', 'closed')), 0)::float8 AS resolve "
         f"FROM incidents WHERE {conditions} AND opened_at >= %s AND opened_at < %s",
         (*conditions.params, since, until),
         plan=False,
     )
     assert row is not None
-    return row
+    return Sums(**row)
 
 
-async def _tallied(session: Session, project: str, since: int, until: int) -> DictRow:
+async def _tallied(session: Session, project: str, since: int, until: int) -> Sums:
     """From the tallies of whole days, and of the hours before the first and after the last of them."""
     first, last = since + -since % DAY, until - until % DAY
     tallies = await session.rows(
@@ -203,13 +239,14 @@ async def _tallied(session: Session, project: str, since: int, until: int) -> Di
         total[row["dim"]] += row["total"]
         if row["dim"] == "outcome" and row["good"]:
             n["resolved"] += row["n"]
-    return {
-        "opened": n["severity"],
-        "matched": matched["n"] if matched else 0,
-        "verified": n["outcome"],
-        "resolved": n["resolved"],
-        "told": n["told"],
-        "held": n["held"],
-        "detect_mean": total["detect"] / n["detect"] if n["detect"] else None,
-        "resolve_mean": total["resolve"] / n["resolve"] if n["resolve"] else None,
-    }
+    return Sums(
+        opened=n["severity"],
+        matched=matched["n"] if matched else 0,
+        verified=n["outcome"],
+        resolved=n["resolved"],
+        told=n["told"],
+        held=n["held"],
+        detect=total["detect"],
+        over=n["resolve"],
+        resolve=total["resolve"],
+    )

@@ -15,6 +15,7 @@ from incidentlens.store.paging import BadPage, Page, check_limit, cut, decode, e
 from incidentlens.store.queries import Point, ServiceCount, SignatureDetail, SignatureRow, SignatureSort
 from incidentlens.store.text import prefix_query
 
+from .growth import Compared, compared
 from .intake import TEMPLATE_COLUMNS, to_template
 from .read_incidents import ROW, to_row
 from .reading import Reader, Where, after, ordered
@@ -22,6 +23,7 @@ from .session import Session
 
 HOURS = 24
 GROWING = 200  # signatures that are ranked by growth
+LEAST = 2.0  # deviates
 MAX_POINTS = 5_000
 ORDERS = {SignatureSort.TOP: "count, signature", SignatureSort.NEW: "first_seen, signature"}
 
@@ -166,8 +168,11 @@ class ReadSignatures(Reader):
         return {row.pop("asked"): to_template(row) for row in rows}
 
 
-async def _with_sparks(session: Session, project: str, rows: Sequence[DictRow], now: int) -> list[SignatureRow]:
+async def _with_sparks(
+    session: Session, project: str, rows: Sequence[DictRow], now: int, known: Compared | None = None
+) -> list[SignatureRow]:
     """Add to templates what the last day's counts say."""
+    known = known or await compared(session, project, now)
     this_hour = now - now % HOUR
     first = this_hour - (HOURS - 1) * HOUR
     names = [row["signature"] for row in rows]
@@ -180,51 +185,88 @@ async def _with_sparks(session: Session, project: str, rows: Sequence[DictRow], 
     by_hour: dict[str, dict[int, int]] = {}
     for entry in counted:
         by_hour.setdefault(entry["signature"], {})[entry["bucket"]] = entry["count"]
-    return [_signature_row(row, by_hour.get(row["signature"], {}), this_hour, now) for row in rows]
+    lately: dict[str, tuple[float, float]] = {}
+    if known.short:
+        lately = await _lately(session, project, names, now, known)
+    found = []
+    for row in rows:
+        hours = by_hour.get(row["signature"], {})
+        recent, expected = (
+            lately.get(row["signature"], (0, 0.0)) if known.short else _last_hour(hours, this_hour, now, known)
+        )
+        spark = tuple(hours.get(this_hour - back * HOUR, 0) for back in range(HOURS - 1, -1, -1))
+        found.append(SignatureRow(**row, recent=round(recent), expected=expected, spark=spark))
+    return found
 
 
-def _signature_row(row: DictRow, hours: dict[int, int], this_hour: int, now: int) -> SignatureRow:
-    spark = tuple(hours.get(this_hour - back * HOUR, 0) for back in range(HOURS - 1, -1, -1))
+def _last_hour(hours: dict[int, int], this_hour: int, now: int, known: Compared) -> tuple[float, float]:
+    """The count of the hour before now, and an hour's mean before that."""
     # The hour before now is the begun one and the matching part of the one before.
     part = 1 - (now - this_hour) / HOUR
     recent = hours.get(this_hour, 0) + part * hours.get(this_hour - HOUR, 0)
     before: float = sum(hours.get(this_hour - back * HOUR, 0) for back in range(1, HOURS + 1))
     before -= part * hours.get(this_hour - HOUR, 0)
-    row.pop("growth", None)
-    return SignatureRow(**row, recent=round(recent), expected=max(0.0, before) / (HOURS - part), spark=spark)
+    # `known.before` ends an hour before the begun one, this a whole hour before now; of a day it loses as much.
+    length = min(HOURS - part, known.before + known.recent - 1)
+    return recent, max(0.0, before) / length
+
+
+async def _lately(
+    session: Session, project: str, names: Sequence[str], now: int, known: Compared
+) -> dict[str, tuple[float, float]]:
+    """The same of a project that is known for a few hours, from the counts a minute. Of one that is known for less than
+    an hour both are of the time it is known for, so that they can be compared."""
+    hour = min(1.0, known.recent + known.before)
+    rows = await session.rows(
+        "SELECT signature, sum(count) FILTER (WHERE bucket >= %s)::bigint AS recent, "
+        "sum(count) FILTER (WHERE bucket < %s)::bigint AS before, sum(count)::bigint AS n FROM counts "
+        "WHERE project = %s AND signature = ANY(%s) AND bucket >= %s AND bucket <= %s GROUP BY 1",
+        (now - HOUR, known.recent_from, project, list(names), known.before_from, now),
+        plan=False,
+    )
+    return {
+        row["signature"]: (
+            row["recent"] or 0,
+            (row["before"] or 0) / known.before * hour if known.before else row["n"],
+        )
+        for row in rows
+    }
 
 
 async def _growing(
     session: Session, project: str, where: Where, now: int, limit: int, key: str, cursor: str | None
 ) -> Page[SignatureRow]:
-    """The signatures whose last one to two hours most exceed what the day before would lead one to expect.
+    """The signatures whose last one to two hours most exceed what the day before would lead one to expect; of a
+    project that is known for less than that see `growth`.
 
-    Ranked by (recent - expected) / sqrt(expected + 1), a Poisson deviate: a rise from 1 to 5 weighs less than one
-    from 100 to 200. The ranking is taken anew a page; it holds at most 200.
+    Ranked by (recent - expected) / sqrt(variance + 1), a Poisson deviate (the expectation is itself a count of the time
+    before, so both vary): a rise from 1 to 5 weighs less than one from 100 to 200, and what chance alone makes
+    (below `LEAST`) is no growth. The ranking is taken anew a page; it holds at most 200.
     """
     position = decode(cursor, key, (int,))
     start = position[0] if position is not None else 0
     if start < 0:
         raise BadPage("the cursor is not one of ours; begin again without a cursor")
-    this_hour = now - now % HOUR
-    recent_from = this_hour - HOUR
-    hours = 1 + (now - this_hour) / HOUR
+    known = await compared(session, project, now)
+    if not known.before:
+        return Page(items=())
+    table, ratio = known.table, known.recent / known.before
     rows = await session.rows(
-        f"WITH recent AS (SELECT signature, sum(count) AS n FROM counts_hourly WHERE project = %s AND bucket >= %s "
+        f"WITH recent AS (SELECT signature, sum(count) AS n FROM {table} WHERE project = %s AND bucket >= %s "
         "AND bucket <= %s GROUP BY signature), "
-        "before AS (SELECT signature, sum(count) AS n FROM counts_hourly WHERE project = %s AND bucket >= %s "
+        f"before AS (SELECT signature, sum(count) AS n FROM {table} WHERE project = %s AND bucket >= %s "
         "AND bucket < %s AND signature IN (SELECT signature FROM recent) GROUP BY signature), "
-        "growth AS (SELECT signature AS grown, recent.n AS n, coalesce(before.n, 0) * %s::float8 AS expected "
-        "FROM recent LEFT JOIN before USING (signature)) "
-        f"SELECT {TEMPLATE_COLUMNS} FROM growth JOIN templates ON templates.signature = growth.grown "
-        f"WHERE {where} AND growth.n > growth.expected "
-        "ORDER BY (growth.n - growth.expected) / sqrt(growth.expected + 1) DESC, signature LIMIT %s OFFSET %s",
+        "expected AS (SELECT signature AS grown, recent.n AS n, coalesce(before.n, 0) * %s::float8 AS expected "
+        "FROM recent LEFT JOIN before USING (signature)), "
+        "ranked AS (SELECT *, ((n - expected) / sqrt(expected * %s::float8 + 1))::float8 AS growth FROM expected) "
+        f"SELECT {TEMPLATE_COLUMNS}, ranked.growth FROM ranked JOIN templates ON templates.signature = ranked.grown "
+        f"WHERE {where} AND ranked.growth >= %s ORDER BY ranked.growth DESC, signature LIMIT %s OFFSET %s",
         (
-            project, recent_from, this_hour, project, recent_from - HOURS * HOUR, recent_from, hours / HOURS,
-            *where.params, max(0, min(limit + 1, GROWING - start)), start,
+            project, known.recent_from, now, project, known.before_from, known.recent_from, ratio, 1 + ratio,
+            *where.params, LEAST, max(0, min(limit + 1, GROWING - start)), start,
         ),
         plan=False,
     )  # fmt: skip
     rows, more = cut(rows, limit)
-    items = tuple(await _with_sparks(session, project, rows, now))
+    items = tuple(await _with_sparks(session, project, rows, now, known))
     return Page(items=items, next_cursor=encode(key, [start + limit]) if more else None)
