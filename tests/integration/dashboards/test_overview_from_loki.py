@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from incidentlens.model.clock import MINUTE, SECOND, SystemClock
 from incidentlens.model.incidents import Incident
 from incidentlens.model.terms import Disposition, Severity, Status
 from incidentlens.publish.loki_events import LokiEvents, event_payload
+from local_loki_process import local_loki
 
 BOARD = orjson.loads((Path(__file__).parents[3] / "dashboards/json/overview-without-plugin.json").read_bytes())
 
@@ -26,23 +24,8 @@ BOARD = orjson.loads((Path(__file__).parents[3] / "dashboards/json/overview-with
 @pytest.fixture
 async def loki(tmp_path: Path) -> AsyncIterator[LokiSettings]:
     """The local one, as its own process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ["local-loki", "--listen", f"127.0.0.1:{port}", "--data", str(tmp_path / "loki")]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "incidentlens.cli.main", *arguments,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    settings = LokiSettings(f"http://127.0.0.1:{port}", max_attempts=2)
-    async with LokiClient(settings) as client:
-        for _ in range(400):
-            if await client.ready():
-                break
-            await asyncio.sleep(0.1)
-    yield settings
-    process.terminate()
-    await process.wait()
+    async with local_loki(tmp_path / "loki") as settings:
+        yield settings
 
 
 Told = list[tuple[int, str, str]]  # seconds after the beginning, kind, text

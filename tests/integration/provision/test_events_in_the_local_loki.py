@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,29 +16,15 @@ from incidentlens.model.clock import MINUTE, SECOND, ManualClock, SystemClock
 from incidentlens.publish.loki_events import event_payload
 from incidentlens.publish.publisher import Publisher
 from incidentlens.store.memory import MemoryStore
+from local_loki_process import local_loki
 
 KINDS = ("opened", "analysed", "decided", "notified", "verifying", "delivered", "verified")
 
 
 @pytest.fixture
 async def loki(tmp_path: Path) -> AsyncIterator[LokiSettings]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ["local-loki", "--listen", f"127.0.0.1:{port}", "--data", str(tmp_path / "loki")]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "incidentlens.cli.main", *arguments,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    settings = LokiSettings(f"http://127.0.0.1:{port}", max_attempts=2)
-    async with LokiClient(settings) as client:
-        for _ in range(200):
-            if await client.ready():
-                break
-            await asyncio.sleep(0.05)
-    yield settings
-    process.terminate()
-    await process.wait()
+    async with local_loki(tmp_path / "loki") as settings:
+        yield settings
 
 
 async def test_events_arrive_once_with_few_labels_and_can_be_counted(loki: LokiSettings) -> None:
