@@ -6,6 +6,7 @@ of the one kind that is documented.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -81,6 +82,9 @@ def causes(data: bytes) -> None:
     assert cause is None or 0 < len(cause) <= 1000
 
 
+_MINUS_ZERO = re.compile(r"-0(?![\d.])")
+
+
 def logql(data: bytes) -> None:
     """A query is refused with LogQLError or printed to one that means the same."""
     try:
@@ -88,8 +92,8 @@ def logql(data: bytes) -> None:
     except LogQLError:
         return
     printed = to_text(query)
-    if "Inf" in printed or "NaN" in printed:
-        return  # `1/0` is a number that LogQL has no way to write
+    if "Inf" in printed or "NaN" in printed or _MINUS_ZERO.search(printed):
+        return  # `1/0` is a number that LogQL has no way to write; `-0` is read as a duration, by Loki too
     assert to_text(parse(printed)) == printed
 
 
