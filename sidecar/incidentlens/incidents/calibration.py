@@ -1,8 +1,9 @@
 """From a ranking's probability to a confidence that keeps its word: of the causes given .8, eight in ten are right.
 
-A logistic map with few parameters. `python -m incidentlens.evals.calibrate` fits them on made-up systems (even seeds)
-and on the cases by hand; the public cases and the odd seeds are what the report tests them on. The numbers here are
-rounded and drawn towards less confidence than such a fit gives: its samples are few. docs/analysis.md says more.
+A logistic map with few parameters. `python -m incidentlens.evals.calibrate` fits them on made-up systems (even seeds,
+with a long and a short history) and on the cases by hand; the public cases and the odd seeds are what the report tests
+them on. The numbers here are rounded and drawn towards less confidence than such a fit gives: its samples are few, and
+made-up systems hardly show what is taken for news after the wrong history (`faint`). docs/analysis.md says more.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ _CLIP = 0.01  # a softmax is never so sure as it says
 _PLAIN = 10.0  # the score from which on a problem stands out
 _GROWN = 30.0  # minutes of history after which what is everyday is known for the most part
 # intercept, and what each of Support's parts adds
-INTERCEPT = 1.2
+INTERCEPT = 1.3
 COEFFICIENTS = {
     "log_odds": 0.3,
     "alone": 0.6,
-    "rivals": -1.1,
-    "silent": -0.7,
+    "rivals": -1.0,
+    "silent": -0.5,
     "lively": -1.3,
-    "symptom": -1.3,
-    "blames": -1.0,
-    "faint": -1.5,
+    "symptom": -1.6,
+    "blames": -1.5,
+    "faint": -1.3,
     "young": -0.7,
 }
 LOWEST, HIGHEST = 0.05, 0.95
