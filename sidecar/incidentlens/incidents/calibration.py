@@ -19,7 +19,7 @@ INTERCEPT = 1.3
 COEFFICIENTS = {
     "log_odds": 0.3,
     "alone": 0.6,
-    "rivals": -1.0,
+    "rivals": -1.1,
     "silent": -0.5,
     "lively": -1.3,
     "symptom": -1.6,
