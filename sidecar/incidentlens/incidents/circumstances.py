@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,13 +18,14 @@ class Circumstances:
 
     `calls`: what each service calls, as traces have shown. `liveliness`: {service: (harmless lines since the incident
     began, how many are usual)}. `deploys`: announced ones. `rivals`: services of other incidents that began at about
-    the same time and could not be tied to this one.
+    the same time and could not be tied to this one. `history`: minutes that had been observed before it began.
     """
 
     calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
     liveliness: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     deploys: Sequence[Deploy] = ()
     rivals: frozenset[str] = frozenset()
+    history: float = math.inf
 
     def quiet(self, service: str) -> bool:
         """True where the service writes far less than usual."""

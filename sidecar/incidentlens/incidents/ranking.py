@@ -42,7 +42,7 @@ WEIGHTS = {
     "reach": 1.4,  # what leads back to it: the strongest sign, but noise is led back too
     "unexplained": 1.4,  # a cause is not explained by another that fails
     "early": 0.6,  # clocks differ and a cause may log late: less than who names whom
-    "growth": 0.4,  # the loudest is often a victim
+    "growth": 0.2,  # the loudest is often a victim, and how loud depends on which history it is held against
     "own": 0.6,  # failing lines of its own, against being named only
     "hint": 0.35,  # words mislead easily
     "sequence": 0.5,  # nothing but a broken step says exactly where

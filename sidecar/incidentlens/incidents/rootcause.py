@@ -107,12 +107,15 @@ def support_of(graph: Blame, ranked: Sequence[Candidate]) -> Support:
         symptom=bool(own) and hint(_cause_in(own)) < 0,
         blames=any(edge.named for edge in graph.edges.values() if edge.effect == best.service),
         loudest=max(_loudness(problem) for own in graph.problems.values() for problem in own),
+        history=graph.around.history,
     )
 
 
 def _loudness(problem: Problem) -> float:
-    """Its score; an alert has been set by people and is never faint."""
-    return math.inf if problem.kind is ProblemKind.ALERT else problem.score
+    """Its score, however critical its service is; an alert has been set by people and is never faint."""
+    if problem.kind is ProblemKind.ALERT:
+        return math.inf
+    return problem.parts.severity_weight * math.log1p(problem.parts.spike_ratio)
 
 
 def _chain(graph: Blame, best: Candidate, cause: Problem | None) -> tuple[ChainStep, ...]:

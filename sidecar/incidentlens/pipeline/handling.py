@@ -30,7 +30,7 @@ from incidentlens.model.incidents import Incident
 from incidentlens.model.records import SIGNED, empty
 from incidentlens.model.signatures import SignatureCount
 from incidentlens.model.terms import ActionKind, Disposition, Outcome, Status
-from incidentlens.policy import decide, due_again
+from incidentlens.policy import decide, due_again, in_cooldown
 from incidentlens.publish.loki_events import FIRST
 from incidentlens.runbooks import Matcher
 from incidentlens.runbooks.model import Runbook
@@ -226,9 +226,11 @@ class Handling:
         """An active incident without news: decide again where a hold (maintenance, a grace, a cooldown) has run out,
         and take up what a person split off or re-opened, which nobody watches yet."""
         newest = next((found for found in situation.decisions if found.incident_id == incident.id), None)
-        watched = any(watch.incident_id == incident.id for watch in situation.watches)
-        if watched and (newest is None or not due_again(newest, situation.now)):
+        watches = [watch for watch in situation.watches if watch.incident_id == incident.id]
+        if watches and (newest is None or not due_again(newest, situation.now)):
             return None
+        if newest is not None and in_cooldown(newest) and any(watch.quiet_since is not None for watch in watches):
+            return None  # it was told, and may be over: it is not told again for having lasted into the cooldown
         analysis = await tx.latest_analysis(incident.id)
         if analysis is None:
             anew = incident.model_copy(update={"analysed_count": 0})
@@ -387,4 +389,5 @@ def _circumstances(incident: Incident, situation: Situation) -> Circumstances:
         liveliness=situation.liveliness(incident.onset),
         deploys=tuple(situation.deploys),
         rivals=frozenset(service for one in near for service in one.services if service not in incident.services),
+        history=max(0.0, situation.observed - (situation.now - incident.onset) / MINUTE),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -40,6 +41,7 @@ class Situation:
     calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # learnt from traces
     # since (ns) -> {service: (harmless lines since then, how many are usual)}
     liveliness: Callable[[int], Mapping[str, tuple[int, float]]] = lambda _: {}
+    observed: float = math.inf  # minutes
 
 
 async def read_situation(tx: Transaction, project: Project, memory: Memory, now: int) -> Situation:
@@ -62,6 +64,7 @@ async def read_situation(tx: Transaction, project: Project, memory: Memory, now:
         known_services=frozenset({*config.criticality, *config.dependencies, *config.owners, *called}),
         calls=memory.detector.calls(),
         liveliness=memory.detector.liveliness,
+        observed=memory.detector.observed_minutes,
     )
 
 

@@ -84,6 +84,11 @@ def due_again(decision: Decision, now: int) -> bool:
     return isinstance(until, int) and until <= now
 
 
+def in_cooldown(decision: Decision) -> bool:
+    """True where it would have been told, had the same not been told shortly before."""
+    return any(reason.code == "cooldown" for reason in decision.reasons)
+
+
 def _model(case: Case) -> None:
     """What a model says counts within bounds around what the rules say of the same evidence: never milder, and one step
     graver at most, so that nothing written into a log can hide an incident or wake everybody through a model."""

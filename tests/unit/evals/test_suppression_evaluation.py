@@ -44,6 +44,18 @@ def test_a_noise_rule_excuses_its_lines_and_a_policy_of_a_case_is_in_force():
     assert "floor" in floor.reasons
 
 
+def test_what_was_told_and_is_quiet_when_its_cooldown_ends_is_not_told_again():
+    (again,) = judge(case_of("limits", "the same fault within the cooldown is not told again"))
+    assert (again.times, "cooldown" in again.reasons) == (1, True)
+
+
+def test_a_line_that_only_names_an_error_page_is_an_error_of_its_level_and_never_less():
+    (checksum,) = judge(case_of("planned", "a window for silence does not excuse errors"))
+    assert checksum.told
+    (harmless,) = judge(case_of("noise", "errors at INFO level that only sound bad"))
+    assert not harmless.told
+
+
 def test_words_of_people_are_said_in_the_middle_of_a_case():
     case = case_of("noise", "two people called it noise and it comes back mildly")
     (verdict,) = judge(case)

@@ -36,6 +36,8 @@ def test_there_are_thirty_cases_or_more():
         ("ends", PLAIN),
         ("returns", "it is quiet for three minutes and comes back"),
         ("returns", "one record comes two minutes late"),
+        ("returns", "a restart cycle of two minutes"),
+        ("ends", "it decays with gaps that nearly are the quiet time"),
     ],
 )
 def test_a_case_that_is_plain_ends_as_written(file, name):

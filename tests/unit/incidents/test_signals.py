@@ -133,3 +133,22 @@ def test_rivals_of_the_same_minute_make_a_lone_cause_less_sure(make_problem):
     alone = root_cause(incident)
     doubted = root_cause(incident, around=Circumstances(rivals=frozenset({"b"})))
     assert doubted.confidence < alone.confidence
+
+
+def test_a_cause_whose_own_lines_blame_another_one_that_is_faint_and_a_young_history_are_less_sure():
+    plain = Support(0.9, alone=False, rivals=False, silent=False, lively=False, symptom=False, loudest=14, history=60)
+    for worse in ({"blames": True}, {"loudest": 4.0}, {"history": 2.0}):
+        assert confidence(replace(plain, **worse)) < confidence(plain)
+    for same in ({"loudest": 30.0}, {"history": 1e5}):
+        assert confidence(replace(plain, **same)) == confidence(plain)
+
+
+def test_one_faint_problem_after_a_minute_of_history_names_no_cause_with_confidence(make_problem):
+    faint = make_problem("stock", "order 7 has a wrong state", 0)
+    faint = faint.model_copy(
+        update={"parts": faint.parts.model_copy(update={"severity_weight": 1.5, "spike_ratio": 2})}
+    )
+    grown = root_cause(joined([faint]), around=Circumstances(history=24 * 60.0))
+    young = root_cause(joined([faint]), around=Circumstances(history=1.0))
+    assert young.confidence < grown.confidence < 0.86
+    assert young.confidence < 0.7
