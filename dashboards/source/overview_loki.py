@@ -35,10 +35,11 @@ CHANGES = (
     + NOW
     + "{{ else }}over{{ end }}`"
 )
+EVERY = events() + ' | json title="title", text="text" | label_format at=`{{ __timestamp__ | unixEpochNanos }}`'
 HOW_EACH_STANDS = (
     fields_of_labels(),
     by_value("Time", descending=True),
-    first_of_each("incident_id", "title", "service", "severity", "disposition", "status", "standing", "Time"),
+    first_of_each(["incident_id"], "title", "service", "severity", "disposition", "status", "standing", "Time"),
     by_value(first("standing")),
 )
 PAGE = "${incidentlens}/incidents/${__data.fields.Id}"
@@ -139,12 +140,17 @@ def build() -> Board:
         (
             table_of(
                 "What happened", "Every event, the latest first, up to 200.",
-                loki(f'{events()} | json title="title", text="text"', maxLines=200), empty.NO_EVENTS,
-                steps=[fields_of_labels(), by_value("Time", descending=True)],
+                loki(EVERY, maxLines=200), empty.NO_EVENTS,
+                steps=[
+                    fields_of_labels(), by_value("Time", descending=True),
+                    first_of_each(
+                        ["incident_id", "at"], "Time", "kind", "severity", "disposition", "title", "text"
+                    ),
+                ],
                 columns={
-                    "Time": ("When", 165), "kind": ("What", 120), "severity": ("Severity", 80),
-                    "disposition": ("Disposition", 140), "title": ("Incident", None), "text": ("Said", None),
-                    "incident_id": ("Id", None),
+                    first("Time"): ("When", 165), first("kind"): ("What", 120), first("severity"): ("Severity", 80),
+                    first("disposition"): ("Disposition", 140), first("title"): ("Incident", None),
+                    first("text"): ("Said", None), "incident_id": ("Id", None),
                 },
                 overrides={
                     "What": [look.mapped(look.KINDS)],

@@ -36,7 +36,7 @@ export const TOLD: Record<FieldKey, Told> = {
   level: { label: 'Level', tooltip: "Only messages of these levels." },
   family: { label: 'Family', tooltip: 'Signatures of one family, such as db or http.', placeholder: 'any' },
   empty: {
-    label: 'When empty',
+    label: 'If empty',
     tooltip: 'What logs, state timeline and node graph say while there is nothing to show; a sentence a line.',
     placeholder: 'Grafana’s own words',
   },

@@ -16,8 +16,11 @@ def utc(ns: int) -> str:
 
 
 def duration(ns: int) -> str:
-    """A length of time (ns) in its two largest units: `4.1 s`, `2 min 5 s`, `3 h 20 min`, `2 d 1 h`."""
+    """A length of time (ns) in its two largest units: `4.1 s`, `2 min 5 s`, `3 h 20 min`, `2 d 1 h`. Below a
+    millisecond it is `0 s`: nobody's log tells more."""
     seconds = max(ns, 0) / SECOND
+    if seconds < 0.001:
+        return "0 s"
     if seconds < 60:
         return f"{seconds:.3g} s"
     whole = round(seconds)

@@ -136,12 +136,13 @@ def transformed(rows: list[dict[str, Any]], steps: list[dict[str, Any]]) -> list
             (by,) = options["sort"]
             rows = sorted(rows, key=lambda row: row[by["field"]], reverse=by.get("desc", False))
         elif step["id"] == "groupBy":
-            (key,) = [name for name, field in options["fields"].items() if field["operation"] == "groupby"]
+            keys = [name for name, field in options["fields"].items() if field["operation"] == "groupby"]
             taken = [name for name, field in options["fields"].items() if field["aggregations"] == ["first"]]
-            grouped: dict[str, dict[str, Any]] = {}
+            grouped: dict[tuple[str, ...], dict[str, Any]] = {}
             for row in rows:
                 first = {f"{name} (first)": row[name] for name in taken}
-                grouped.setdefault(row[key], {key: row[key], **first})
+                group = {key: row[key] for key in keys}
+                grouped.setdefault(tuple(group.values()), {**group, **first})
             rows = list(grouped.values())
         elif step["id"] == "filterByValue":
             (wanted,) = options["filters"]
@@ -182,7 +183,7 @@ async def test_its_figures_and_tables_are_those_of_the_incidents(loki: LokiSetti
         assert (ranked["metric"], ranked["value"][1]) == ({"service": "db"}, "5")
         happened = await board.table("What happened")
         assert len(happened) == len(story(now, project))
-        assert {row["kind"] for row in happened} >= {"opened", "notified", "feedback", "closed"}
+        assert {row["kind (first)"] for row in happened} >= {"opened", "notified", "feedback", "closed"}
 
 
 async def test_a_thousand_incidents_are_counted_where_loki_gives_five_hundred_series(loki: LokiSettings) -> None:

@@ -18,8 +18,11 @@ FIRST = NOW - 91 * DAY
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [[], [Facet.SEVERITY], [Facet.SERVICE, Facet.SIGNATURE]])
+@pytest.mark.parametrize(
+    "first", [FIRST, FIRST - FIRST % DAY], ids=["any time", "whole days, of which there are tallies"]
+)
 async def test_what_is_ruled_out_is_not_counted_also_where_an_incident_has_very_many_services(
-    postgres_store: PostgresStore, by: list[Facet]
+    postgres_store: PostgresStore, by: list[Facet], first: int
 ) -> None:
     await seed(postgres_store, 400, now=NOW, evidence=3_000)
     async with postgres_store.session() as session:
@@ -42,13 +45,13 @@ async def test_what_is_ruled_out_is_not_counted_also_where_an_incident_has_very_
         PanelFilter(not_services=("payment-api", "auth-db"), not_signatures=(signature,)),
     ):
         found, left_out = await postgres_store.queries.panel_series(
-            "bench", where, starts=[FIRST + day * DAY for day in range(92)], until=FIRST + 92 * DAY, by=by, limit=1_000
+            "bench", where, starts=[first + day * DAY for day in range(92)], until=first + 92 * DAY, by=by, limit=1_000
         )
         wanted: Counter[tuple[tuple[str, ...], int]] = Counter()
         for row in rows:
             out = set(where.not_services) & set(row["services"]) or set(where.not_signatures) & set(row["signatures"])
             if not out and (not where.severity or Severity(row["severity"]) in where.severity):
-                wanted[tuple(row[names[facet]] for facet in by), (row["opened_at"] - FIRST) // DAY] += 1
+                wanted[tuple(row[names[facet]] for facet in by), (row["opened_at"] - first) // DAY] += 1
         counted = {(one.key, slot): count for one in found for slot, count in zip(one.slots, one.counts, strict=True)}
         assert left_out == 0
         assert counted == dict(wanted)

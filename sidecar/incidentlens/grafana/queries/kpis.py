@@ -56,7 +56,8 @@ async def answer(query: PanelQuery, context: QueryContext) -> list[Frame]:
 
 
 def _seconds(ns: float | None) -> float | None:
-    return None if ns is None else ns / SECOND
+    """Whole seconds: a panel would turn less into milliseconds, for which it has no room."""
+    return None if ns is None else float(round(ns / SECOND))
 
 
 def _share(part: int, whole: int) -> float | None:

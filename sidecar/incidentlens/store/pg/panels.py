@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
@@ -129,8 +130,15 @@ class ReadPanels(Reader):
         tally = tally_step(starts, until)
         source = _source(project, where, conditions, starts[0], until)
         async with self._read() as session:
-            if tally and len(conditions.conditions) == 1 and len(by) <= 1 and not set(by) - TALLIED:
+            tallied = tally and len(by) <= 1 and not set(by) - TALLIED
+            if tallied and tally and len(conditions.conditions) == 1:
                 rows = await _tallied(session, project, starts, until, tally, by)
+            elif tallied and tally and where.ruled_out is not None:
+                every = await _tallied(session, project, starts, until, tally, by)
+                ruled_out = conditions_of(project, where.ruled_out)
+                assert ruled_out is not None
+                those = _source(project, where.ruled_out, ruled_out, starts[0], until)
+                rows = _without(every, await _counted(session, those, starts, by), bool(by))
             elif set(by) <= CLOSED:
                 rows = await _counted(session, source, starts, by)
             else:
@@ -266,6 +274,23 @@ async def _tallied(
         (*params, project, tally, dim, starts[0], until),
         plan=False,
     )
+
+
+def _without(every: Sequence[DictRow], others: Sequence[DictRow], keyed: bool) -> list[DictRow]:
+    """The counts of `every` without those of `others`, which are some of them; as `_counted` gives them."""
+    left: dict[object, Counter[int]] = {}
+    for rows, sign in ((every, 1), (others, -1)):
+        for row in rows:
+            counts = left.setdefault(row["k0"] if keyed else None, Counter())
+            for slot, count in zip(row["slots"], row["counts"], strict=True):
+                counts[slot] += sign * count
+    found: list[DictRow] = []
+    for key, counts in left.items():
+        kept = +counts  # those above 0
+        if kept:
+            found.append({"k0": key, "total": kept.total(), "slots": list(kept), "counts": list(kept.values())})
+    found.sort(key=lambda row: (-row["total"], str(row["k0"])))
+    return [{**row, "series": len(found)} for row in found]
 
 
 async def _counted(
