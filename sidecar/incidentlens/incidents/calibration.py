@@ -1,9 +1,9 @@
 """From a ranking's probability to a confidence that keeps its word: of the causes given .8, eight in ten are right.
 
 A logistic map with few parameters. `python -m incidentlens.evals.calibrate` fits them on made-up systems (even seeds,
-with a long and a short history) and on the cases by hand; the report tests on the public cases and odd seeds. The numbers
-here are rounded and drawn towards less confidence than such a fit gives: its samples are few, and made-up systems hardly
-show what is taken for news after the wrong history (`faint`). docs/analysis.md says more.
+with a long and a short history) and on the cases by hand; the report tests on the public cases and odd seeds. The
+numbers here are rounded and drawn towards less confidence than such a fit gives: its samples are few, and made-up
+systems hardly show what is taken for news after the wrong history (`faint`). docs/analysis.md says more.
 """
 
 from __future__ import annotations
