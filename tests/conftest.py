@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ settings.register_profile(
 settings.load_profile("incidentlens")
 
 
+# A shell switches Ctrl-C off for what it runs in the background, and children inherit that: tests that press it in what
+# they start could not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes (pytest-xdist) a file stays in one, with what its tests share; so do all that play the
     demo, which starts a whole stack and measures it by the clock."""

@@ -172,14 +172,18 @@ class EmbeddedPostgres:
         self._wait_until_ready(log_path, started_at)
 
     def _socket_folder(self) -> Path:
-        """Below the data folder, or in the temporary folder where that name is too long for a socket."""
+        """Below the data folder; where that name is too long for a socket in the temporary folder, or in /tmp."""
         below = self.data_dir / "run"
-        if len(os.fsencode(below / SOCKET_NAME)) <= SOCKET_PATH_BYTES:
+        if _short(below):
             below.mkdir(mode=0o700, exist_ok=True)
             self._own_sockets = False
             return below
         self._own_sockets = True
-        return Path(tempfile.mkdtemp(prefix="incidentlens-"))  # mkdtemp makes it 0700
+        found = Path(tempfile.mkdtemp(prefix="incidentlens-"))  # mkdtemp makes it 0700
+        if not _short(found):
+            found.rmdir()
+            found = Path(tempfile.mkdtemp(prefix="incidentlens-", dir="/tmp"))
+        return found
 
     def _wait_until_ready(self, log_path: Path, started_at: int) -> None:
         assert self._keeper is not None
@@ -224,6 +228,11 @@ def find_binaries(cluster: Path | None = None) -> Path:
             )
         return found[made_by]
     return found[max(found)]
+
+
+def _short(folder: Path) -> bool:
+    """True where a socket in that folder has no name too long for one."""
+    return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_BYTES
 
 
 def _sockets_of(cluster: Path) -> Path | None:

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_data_outlives_the_server_and_no_process_outlives_the_block(tmp_path: Pa
     with EmbeddedPostgres(folder) as server, psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT x FROM kept").fetchone() == (41,)
     assert not servers_on(folder)
+
+
+def test_a_long_name_of_the_temporary_folder_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("t" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with EmbeddedPostgres(long / "pg") as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert [path.name for path in long.iterdir()] == ["pg"]
 
 
 @needs_proc
