@@ -24,10 +24,8 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	@$(BIN)/incidentlens demo $(ARGS)
 
-# Tests in PROCESSES processes, the files of one group in one of them (tests/conftest.py).
-PROCESSES ?= 2
 test: $(READY) lint
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 	@if ! ($(NODE_OK)); then echo "skipped: the data source's front end (its tests need npm and Node.js 20.15 or newer)"; \
 	elif ! $(MAKE) --no-print-directory $(NODE_READY); then echo "skipped: the tests of the data source's front end (npm ci failed, see above)"; \
 	else $(MAKE) --no-print-directory test-plugin; fi

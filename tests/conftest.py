@@ -42,15 +42,6 @@ settings.load_profile("incidentlens")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (pytest-xdist) a file stays in one, with what its tests share; so do all that play the
-    demo, which starts a whole stack and measures it by the clock."""
-    for item in items:
-        group = "demo" if item.path.name.startswith("test_demo") else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @dataclass(frozen=True)
 class Server:
     """A PostgreSQL server on which databases can be made."""
