@@ -223,6 +223,8 @@ class Detector:
         key = self._memory.key(row.service, row.signature)
         if key is None:
             key = self._new_key(row)
+        if not self._learning:
+            key.learnt(self._judge.base_at(), self._half_life)
         self._thin.restrict(key)
         self._slide(key, service, bucket)
         if key.weight > 0 and key.total == 1:
@@ -277,7 +279,6 @@ class Detector:
             if self._learning:
                 key.learn(start, count, at, self._half_life)
             else:
-                key.habit = None
                 key.fold(start, count, at, self._half_life, cap=self._memory.clock.learned)
         while service.window and service.window[0][0] <= edge:
             _, healthy, _ = service.window.pop(0)

@@ -24,6 +24,7 @@ _SPAN_HEAD = 10  # of a span as it is written now, before its samples
 _EPISODE_GAP = 5  # minutes without a record that end an episode
 _HABIT = 3  # episodes
 _REMEMBERED = 1440  # minutes
+_SHORT = 10.0  # minutes of history in which nobody can tell an outage from what is usual
 
 
 @dataclass(slots=True)
@@ -85,11 +86,12 @@ class Habit:
     """
 
     counts: dict[int, int] = field(default_factory=dict)  # records by minute, of the newest _REMEMBERED
-    waiting: list[tuple[int, float, float]] = field(default_factory=list)  # (minute, records, observed minutes then)
+    waiting: list[tuple[float, float]] = field(default_factory=list)  # (records of a minute, observed minutes then)
+    whole: list[tuple[float, float]] = field(default_factory=list)  # the same, in the baseline whole
 
     def note(self, minute: int, count: float, at: float) -> None:
         """A minute that is over; it waits until all that is learnt with it is known."""
-        self.waiting.append((minute, count, at))
+        self.waiting.append((count, at))
         self.counts[minute] = self.counts.get(minute, 0) + int(count)
         while (oldest := next(iter(self.counts))) <= minute - _REMEMBERED:
             del self.counts[oldest]
@@ -160,12 +162,31 @@ class Key:
         self.window.clear()
         self._close(at, half_life, cap=False, habit=self.habit)
         self.minute = -1
-        if self.habit is None or not self.habit.waiting:
+        if self.habit is not None and self.habit.waiting:
+            self._settle(self.habit, at - self.since, half_life)
+
+    def learnt(self, at: float, half_life: float) -> None:
+        """What is watched from now on is no longer learnt: what was taken whole is looked at with all that is known."""
+        if self.habit is not None and self.habit.whole:
+            self._settle(self.habit, at - self.since, half_life)
+        self.habit = None
+
+    def _settle(self, habit: Habit, observed: float, half_life: float) -> None:
+        """Take what waits into the baseline: of a short history whole, for as long as it is short."""
+        if observed < _SHORT:
+            for records, then in habit.waiting:
+                self._add(records, then, half_life)
+            habit.whole += habit.waiting
+            habit.waiting.clear()
             return
-        median, peak = self.habit.usual(at - self.since)
-        for _, records, then in self.habit.waiting:
+        for records, _ in habit.whole:  # some minutes old, so hardly decayed
+            self.events = max(0.0, self.events - records)
+            self.squares = max(0.0, self.squares - records * records)
+        median, peak = habit.usual(observed)
+        for records, then in habit.whole + habit.waiting:
             self._add(min(records, max(peak, _capped(records, median))), then, half_life)
-        self.habit.waiting.clear()
+        habit.whole.clear()
+        habit.waiting.clear()
 
     def _close(self, at: float, half_life: float, cap: bool, habit: Habit | None = None) -> None:
         count = float(self.minute_count)

@@ -135,6 +135,13 @@ def test_errors_that_came_in_three_bursts_of_what_was_learned_are_a_habit(make_s
     assert ticks(detector, again) == {}
 
 
+def test_of_a_history_of_a_few_minutes_everything_is_usual(make_signed):
+    detector = Detector(DetectionSettings(), {})
+    detector.learn(make_signed(sorted(background(180) + bursts([30]), key=lambda row: row["at"])))
+    again = make_signed(sorted(background(120, seed=2, start=180) + bursts([190]), key=lambda row: row["at"]))
+    assert "pool exhausted" not in {problem.signature for problem in ticks(detector, again).values()}
+
+
 def test_a_failure_that_had_begun_before_what_was_learned_ended_is_still_a_problem(make_signed):
     detector = Detector(DetectionSettings(), {})
     rows = background(900) + bursts([700], records=200, seconds=200)
