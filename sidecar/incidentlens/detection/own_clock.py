@@ -2,8 +2,7 @@
 
 A source's stamp says when a line was read or received, which may be later, by another amount for each line. A line
 that states its own time to a part of a second says more about what came first. Its zone may be unknown: the whole
-quarters of an hour between the two clocks of a stream are taken out. A source's stamp that is the stated time only
-finer is kept: cut to milliseconds, an answer would come before its question.
+quarters of an hour between the two clocks of a stream are taken out.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import polars as pl
 from incidentlens.model.clock import MINUTE, SECOND
 
 _QUARTER = 15 * MINUTE  # zones differ by whole ones
-_MILLISECOND = SECOND // 1_000
 _LATE = 2 * MINUTE  # a line that is read so much later (or states a time so much later) states something else
 
 
@@ -22,6 +20,5 @@ def own_time() -> pl.Expr:
     apart = pl.col("ts") - pl.col("event_ts")
     zone = ((apart.median().over("stream") / _QUARTER).round() * _QUARTER).cast(pl.Int64)
     fine = (pl.col("event_ts") % SECOND != 0).any().over("stream")
-    late = apart - zone
-    told = fine & (late.abs() <= _LATE) & ~late.is_between(0, _MILLISECOND, closed="left")
+    told = fine & ((apart - zone).abs() <= _LATE)
     return pl.when(told).then(pl.col("event_ts") + zone).otherwise("ts").alias("own")

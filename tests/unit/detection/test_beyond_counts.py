@@ -75,13 +75,6 @@ def test_a_stated_time_of_whole_seconds_or_of_another_day_orders_nothing(make_si
     assert make_signed(odd).select(own_time())["own"].to_list()[2] == START + SECOND
 
 
-def test_a_stated_time_that_is_the_stamp_cut_to_milliseconds_changes_no_order(make_signed):
-    rows = [{"at": 1.0004, "event_ts": None}, {"at": 1.0007, "event_ts": START + SECOND}]
-    rows.append({"at": 2.5009, "event_ts": START + 2_500_000_000})
-    frame = make_signed(rows)
-    assert frame.select(own_time())["own"].to_list() == frame["ts"].to_list()
-
-
 def test_another_wording_of_a_step_is_the_step(make_signed):
     detector = Detector(DetectionSettings(), {})
     detector.learn(make_signed(requests(60, 0, wording="checked stock of house lyon")))
